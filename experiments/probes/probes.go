@@ -1,6 +1,6 @@
 // Package probes measures a system from outside while it is disturbed. A Probe
 // makes one reading at a time; the Sampler makes many, at a constant rate that
-// does not wait for slow answers, and hands them on in order.
+// does not wait for slow answers, and hands them on one after another.
 //
 // The package judges nothing: what a reading means for a hypothesis is the
 // verifier's matter. It knows no targets either; what a probe needs of the world
@@ -10,6 +10,7 @@ package probes
 import (
 	"context"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -67,7 +68,7 @@ type Kind struct {
 var kinds []Kind
 
 // Kinds returns all kinds of probes, sorted by name.
-func Kinds() []Kind { return kinds }
+func Kinds() []Kind { return slices.Clone(kinds) }
 
 func register(k Kind) {
 	i := 0
@@ -83,4 +84,20 @@ type Watcher interface {
 	// Targets returns the names of the targets that the probe watches, as the
 	// file wrote them.
 	Targets() []string
+}
+
+// Bounded is implemented by probes whose readings end by themselves.
+type Bounded interface {
+	// Limit is the longest time that one reading takes.
+	Limit() time.Duration
+}
+
+// KindOf returns the kind of that name.
+func KindOf(name string) (Kind, bool) {
+	for _, k := range kinds {
+		if k.Name == name {
+			return k, true
+		}
+	}
+	return Kind{}, false
 }
