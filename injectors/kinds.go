@@ -1,3 +1,11 @@
+// Package injectors disturbs targets and puts them back. A Spec is what a file
+// asks for, a Change is one edit of the world that it comes down to, and an Agent
+// is the process that holds changes and undoes them when its controller goes
+// away.
+//
+// Changes are sealed to the package: nothing outside it can touch the world
+// except through an Agent, and an Agent writes its journal first. The package
+// knows no files, no probes and no verdicts.
 package injectors
 
 import (
@@ -74,6 +82,7 @@ type Request struct {
 	For     time.Duration          // 0: not undone by us
 	Secrets map[string]secrets.Ref // for parameters that refer to ${secret}
 	Dir     string                 // directory of the experiment file, for relative paths
+	Preview bool                   // the plan is only to be shown: changes carry no Data
 }
 
 // Change is one planned edit of the world, as plain data: what goes over the
@@ -87,9 +96,5 @@ type Change struct {
 	Resource string          `json:"resource"`         // what it claims: one holder at a time on this machine
 	Do       string          `json:"do"`               // what will be done, for people
 	Undo     string          `json:"undo"`             // how it will be undone, for people
-	Data     json.RawMessage `json:"data"`             // the change itself
+	Data     json.RawMessage `json:"data,omitempty"`   // the change itself; may hold a target's environment, so it is not for people
 }
-
-// change is one reversible, serialisable edit of the world. It is plain data and
-// sealed to this package.
-type change interface{}
