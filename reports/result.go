@@ -192,7 +192,7 @@ type Guard struct {
 type Probe struct {
 	Name       string             `json:"name"`
 	Kind       string             `json:"kind"`
-	Rate       units.Rate         `json:"rate"`
+	Rate       units.Rate         `json:"rate,omitzero"`
 	From       string             `json:"from,omitempty"`
 	Readings   int                `json:"readings"`
 	Failed     int                `json:"failed"`
