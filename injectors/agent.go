@@ -50,6 +50,10 @@ type holding struct {
 	change change
 	claim  *claim // nil after a recovery that found the resource taken
 	batch  int    // changes of one batch may be undone together
+
+	applying context.Context // ends when its undo has begun
+	cancel   context.CancelFunc
+	injected chan struct{} // closed when the injection has ended, however it did
 }
 
 // Serve is the agent's whole life: it undoes what the journal in dir says is left
@@ -140,9 +144,16 @@ func (a *agent) rehold(c Change) (*holding, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &holding{Change: c, change: v, batch: 0}
-	h.claim, _ = take(context.Background(), c.Resource, a.holder)
+	h := a.newHolding(c, v)
+	close(h.injected)
+	h.claim, _ = take(context.Background(), c.Resource, a.holder) // undone even if somebody else has it now
 	return h, nil
+}
+
+func (a *agent) newHolding(c Change, v change) *holding {
+	h := &holding{Change: c, change: v, batch: a.batches, injected: make(chan struct{})}
+	h.applying, h.cancel = context.WithCancel(a.injects)
+	return h
 }
 
 // Outcome is how the injection of one change went.
@@ -188,11 +199,16 @@ func (a *agent) inject(changes []Change) ([]Outcome, error) {
 		return nil, err
 	}
 	defer a.inflight.Done()
+	defer func() {
+		for _, h := range hs {
+			close(h.injected)
+		}
+	}()
 	failpoint(pointPlanned)
 	out := make([]Outcome, len(hs))
 	each(hs, func(i int, h *holding) {
 		out[i] = Outcome{ID: h.ID, Target: h.Target, Evidence: Evidence{Target: h.Target}}
-		if err := h.change.apply(a.injects, a.world); err != nil {
+		if err := h.change.apply(h.applying, a.world); err != nil {
 			out[i].Err, out[i].Gone = err.Error(), errors.Is(err, targets.ErrGone)
 			return
 		}
@@ -213,7 +229,7 @@ func (a *agent) inject(changes []Change) ([]Outcome, error) {
 // prove measures until the effect shows, within bounds.
 func (a *agent) prove(h *holding) (Evidence, string) {
 	var e Evidence
-	_, err := await(a.injects, biteTime/5, func(ctx context.Context) (bool, error) {
+	_, err := await(h.applying, biteTime/5, func(ctx context.Context) (bool, error) {
 		seen, err := h.change.evidence(ctx, a.world)
 		if err == nil {
 			e = seen
@@ -279,7 +295,9 @@ func (a *agent) claim(c Change) (*holding, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &holding{Change: c, change: v, claim: cl, batch: a.batches}, nil
+	h := a.newHolding(c, v)
+	h.claim = cl
+	return h, nil
 }
 
 func (a *agent) announceApplied(hs []*holding, out []Outcome) error {
@@ -430,6 +448,8 @@ const undoTime = 2 * time.Minute
 var errFinal = errors.New("")
 
 func (a *agent) undoOne(ctx context.Context, h *holding) Undone {
+	h.cancel()
+	<-h.injected
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
 	u := Undone{ID: h.ID, Target: h.Target}

@@ -177,12 +177,9 @@ func openLog(dir string) (*logbook, *Journal, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := lock(f); err != nil {
 		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, nil, errHeld
-		}
-		return nil, nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+		return nil, nil, err
 	}
 	j, err := readAndTrim(f)
 	if err != nil {
@@ -192,6 +189,23 @@ func openLog(dir string) (*logbook, *Journal, error) {
 	l := &logbook{f: f, reserve: filepath.Join(dir, ".reserve")}
 	l.keepSpace()
 	return l, j, nil
+}
+
+// lock takes the lock that says who writes the journal. It tries a few times, for
+// somebody may just be asking whether it is held.
+func lock(f *os.File) error {
+	for try := 0; ; try++ {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			return fmt.Errorf("lock %s: %w", f.Name(), err)
+		case try == 5:
+			return errHeld
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 func readAndTrim(f *os.File) (*Journal, error) {
@@ -270,4 +284,19 @@ func (l *logbook) append(b []byte) error {
 func (l *logbook) close() error {
 	os.Remove(l.reserve)
 	return l.f.Close()
+}
+
+// Held reports whether a live process holds the journal in dir, by the kernel's
+// lock on it.
+func Held(dir string) (bool, error) {
+	f, err := os.Open(filepath.Join(dir, JournalName))
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return true, nil
+	}
+	return false, err
 }

@@ -94,7 +94,9 @@ func (a *agent) open(h Holder) ([]Undone, error) {
 	}
 	a.holder = h
 	a.world.env = []string{"SQUALL_RUN=" + h.Run}
-	return a.undone, nil
+	undone := a.undone
+	a.undone = nil
+	return undone, nil
 }
 
 const controlName = "agent.sock"
