@@ -1,10 +1,12 @@
 package reports
 
 import (
+	"bytes"
 	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -18,12 +20,24 @@ import (
 // FileName is the name of a stored Result in the directory of its run.
 const FileName = "result.json"
 
-// Write stores r at path, readable by its owner only. The file appears whole or
-// not at all, and is on the disk when Write returns. Lists that are nil are
-// stored as empty lists. Numbers that JSON cannot hold are stored as the nearest
-// that it can: an infinity as the largest number, what is not a number as null or,
-// where there is no null, as 0.
+// Write stores r at path, as Encode writes it, readable by its owner only. The
+// file appears whole or not at all, and is on the disk when Write returns.
 func Write(path string, r *Result) error {
+	var b bytes.Buffer
+	if err := Encode(&b, r); err != nil {
+		return err
+	}
+	if err := replaceFile(path, b.Bytes()); err != nil {
+		return fmt.Errorf("storing the result: %w", err)
+	}
+	return nil
+}
+
+// Encode writes r as JSON. Lists that are nil are written as empty lists.
+// Numbers that JSON cannot hold are written as the nearest that it can: an
+// infinity as the largest number, what is not a number as null or, where there
+// is no null, as 0.
+func Encode(w io.Writer, r *Result) error {
 	clean, _ := storable(reflect.ValueOf(r).Elem())
 	doc := clean.Interface().(Result)
 	if doc.Version == 0 {
@@ -31,12 +45,10 @@ func Write(path string, r *Result) error {
 	}
 	text, err := json.MarshalIndent(doc, "", "  ")
 	if err != nil {
-		return fmt.Errorf("result %s: %w", path, err)
+		return fmt.Errorf("encoding the result: %w", err)
 	}
-	if err := replaceFile(path, append(text, '\n')); err != nil {
-		return fmt.Errorf("storing the result: %w", err)
-	}
-	return nil
+	_, err = w.Write(append(text, '\n'))
+	return err
 }
 
 // Read reads a stored Result. path may also name the directory of a run. A
