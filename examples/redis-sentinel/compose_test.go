@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
@@ -158,7 +159,7 @@ func (s *system) down(t *testing.T) {
 			t.Errorf("remove %s: %v", c.Names[0], err)
 		}
 	}
-	if err := s.cli.NetworkRemove(ctx, s.project); err != nil && !client.IsErrNotFound(err) {
+	if err := s.cli.NetworkRemove(ctx, s.project); err != nil && !cerrdefs.IsNotFound(err) {
 		t.Errorf("remove the network: %v", err)
 	}
 	left, err := s.cli.ContainerList(ctx, container.ListOptions{All: true, Filters: mine})
