@@ -34,15 +34,19 @@ func TestMain(m *testing.M) {
 		case "test-fork":
 			forkForever()
 		case "test-sleep":
-			select {}
+			time.Sleep(time.Hour)
 		case "test-deaf":
 			signal.Ignore(syscall.SIGTERM)
 			fmt.Println("deaf")
-			select {}
+			time.Sleep(time.Hour)
 		case "test-crash":
 			code, _ := strconv.Atoi(os.Args[2])
 			fmt.Println("crashing with", code)
 			os.Exit(code)
+		case "test-ask":
+			_, err := (&client{dir: os.Args[2]}).call(context.Background(), request{Op: opList})
+			fmt.Println(err)
+			os.Exit(0)
 		case "test-owner":
 			own(os.Args[2])
 		}
@@ -113,7 +117,7 @@ func own(dir string) {
 		panic(err)
 	}
 	fmt.Println("up")
-	select {}
+	time.Sleep(time.Hour)
 }
 
 func world(s *Section) *World {

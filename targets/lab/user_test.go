@@ -24,7 +24,7 @@ func TestSuiteAsOrdinaryUser(t *testing.T) {
 	must(t, os.Chmod(dir, 0o777))
 	bin := filepath.Join(dir, "lab.test")
 	copyFile(t, os.Args[0], bin)
-	cmd := exec.CommandContext(t.Context(), bin, "-test.skip", "TestSuiteAsOrdinaryUser", "-test.v", "-test.timeout", "5m")
+	cmd := exec.CommandContext(t.Context(), bin, "-test.skip", "TestSuiteAsOrdinaryUser", "-test.timeout", "5m")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "HOME="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
