@@ -99,9 +99,3 @@ func (e *Experiment) Declare(drivers injectors.Drivers) (injectors.Drivers, map[
 func (e *Experiment) Choose(ctx context.Context, drivers injectors.Drivers, seed uint64) ([]Group, error) {
 	return nil, errors.New("not yet")
 }
-
-// Request is what to ask injectors.Plan for step s, which must be a fault, in
-// the given round (0 outside of a repeat) on the chosen targets.
-func (e *Experiment) Request(s Step, round int, drivers injectors.Drivers, chosen []targets.Target) injectors.Request {
-	return injectors.Request{}
-}
