@@ -30,7 +30,10 @@ type system struct {
 // up starts the system and takes it down when the test ends.
 func up(t *testing.T) *system {
 	t.Helper()
-	program := nginxProgram(t)
+	program, err := os.ReadFile(installedNginx(t))
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	addresses := freeAddresses(t, 2)
 	s := &system{dir: dir, nginx: addresses[0], clock: addresses[1]}
@@ -44,6 +47,7 @@ func up(t *testing.T) *system {
 	if err := errors.Join(
 		os.WriteFile(filepath.Join(dir, "nginx.conf"), conf, 0o644),
 		os.Mkdir(filepath.Join(dir, "tmp"), 0o755),
+		os.WriteFile(s.nginxProgram(), program, 0o755),
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +55,7 @@ func up(t *testing.T) *system {
 		t.Fatalf("build the clock: %v\n%s", err, out)
 	}
 	s.startClock(t)
-	s.master = start(t, program, "-p", dir, "-c", "nginx.conf", "-e", "error.log", "-g", "daemon off;").Pid
+	s.master = start(t, s.nginxProgram(), "-p", dir, "-c", "nginx.conf", "-e", "error.log", "-g", "daemon off;").Pid
 	eventually(t, 10*time.Second, "nginx and the clock answer", func() error {
 		if got := len(s.workers(t)); got != 2 {
 			return fmt.Errorf("nginx has %d workers", got)
@@ -62,6 +66,9 @@ func up(t *testing.T) *system {
 }
 
 func (s *system) clockProgram() string { return filepath.Join(s.dir, "clock") }
+
+// nginxProgram is a copy of nginx: by its path this nginx is told from all others.
+func (s *system) nginxProgram() string { return filepath.Join(s.dir, "nginx") }
 
 func (s *system) startClock(t *testing.T) *os.Process {
 	t.Helper()
@@ -153,8 +160,8 @@ func (s *system) get(ctx context.Context, path, want string) error {
 	return nil
 }
 
-// nginxProgram is where nginx is; Debian keeps it where users do not look.
-func nginxProgram(t *testing.T) string {
+// installedNginx is where nginx is; Debian keeps it where users do not look.
+func installedNginx(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{"nginx", "/usr/sbin/nginx"} {
 		if path, err := exec.LookPath(name); err == nil {
