@@ -77,7 +77,7 @@ func planEach(ctx context.Context, r Request, one func(victim) (change, error)) 
 		errs    []error
 	)
 	for _, t := range r.Targets {
-		v, err := look(ctx, r, t)
+		v, err := examine(ctx, r, t)
 		if err == nil {
 			var c change
 			if c, err = one(v); err == nil {
@@ -89,7 +89,7 @@ func planEach(ctx context.Context, r Request, one func(victim) (change, error)) 
 	return changes, errors.Join(errs...)
 }
 
-func look(ctx context.Context, r Request, t targets.Target) (victim, error) {
+func examine(ctx context.Context, r Request, t targets.Target) (victim, error) {
 	v := victim{subject: subject{Ref: t.Ref(), Name: t.Name()}, target: t, driver: r.Drivers[t.Ref().Driver]}
 	if v.driver == nil {
 		return v, fmt.Errorf("%s: %s: driver %s is not known", r.Fault, v.Name, v.Ref.Driver)
