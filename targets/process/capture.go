@@ -19,9 +19,6 @@ import (
 // deleted is what the kernel appends to the path of a file that was deleted.
 const deleted = " (deleted)"
 
-// limits is how many resource limits the kernel knows (getrlimit(2)).
-const limits = 16
-
 // blueprint is what starts a process again.
 type blueprint struct {
 	PID      int           `json:"pid"`
@@ -236,12 +233,10 @@ func (b *blueprint) readRights(status map[string]string) error {
 	}
 	mask, err := strconv.ParseUint(status["Umask"], 8, 32)
 	b.Umask = int(mask)
-	b.Limits = make([]unix.Rlimit, limits)
-	for i := range b.Limits {
-		if err := unix.Prlimit(b.PID, i, nil, &b.Limits[i]); err != nil {
-			return os.NewSyscallError("prlimit", err)
-		}
+	if err != nil {
+		return err
 	}
+	b.Limits, err = readLimits(b.PID)
 	return err
 }
 
@@ -289,6 +284,11 @@ func (b *blueprint) note(st stat, status map[string]string) {
 	}
 	if status["Seccomp"] != "0" && status["Seccomp"] != "" || status["NoNewPrivs"] == "1" {
 		add("it was confined (seccomp or no_new_privs), which will not be so again unless it does that itself")
+	}
+	if ours, err := readLimits(os.Getpid()); err != nil || !slices.Equal(ours, b.Limits) {
+		if b.Kin.UID != os.Getuid() && !capable(unix.CAP_SYS_RESOURCE) {
+			add("its resource limits cannot be set again without CAP_SYS_RESOURCE")
+		}
 	}
 	for _, g := range b.Cgroups {
 		if unit := g.Path[strings.LastIndex(g.Path, "/")+1:]; strings.HasSuffix(unit, ".service") {

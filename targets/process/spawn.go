@@ -92,34 +92,17 @@ func (b *blueprint) dress(pid int) error {
 			return err
 		}
 	}
-	for i := range b.Limits {
-		if err := setLimit(pid, i, b.Limits[i]); err != nil {
-			return err
-		}
+	if err := setLimits(pid, b.Limits); err != nil {
+		return err
 	}
 	if err := unix.Setpriority(unix.PRIO_PROCESS, pid, b.Nice); err != nil && !errors.Is(err, unix.EACCES) {
 		return os.NewSyscallError("setpriority", err)
 	}
-	oom := os.WriteFile(procPath(pid, "oom_score_adj"), []byte(strconv.Itoa(b.OOM)), 0)
-	if errors.Is(oom, fs.ErrPermission) && os.Geteuid() != 0 {
+	err := os.WriteFile(procPath(pid, "oom_score_adj"), []byte(strconv.Itoa(b.OOM)), 0)
+	if errors.Is(err, fs.ErrPermission) {
 		return nil // it was lowered by somebody with more rights
 	}
-	return oom
-}
-
-// setLimit sets a limit unless it is so already. Without root a hard limit can
-// only be lowered, so the soft one is all that can be had then.
-func setLimit(pid, which int, want unix.Rlimit) error {
-	var have unix.Rlimit
-	if err := unix.Prlimit(pid, which, nil, &have); err != nil || have == want {
-		return os.NewSyscallError("prlimit", err)
-	}
-	err := unix.Prlimit(pid, which, &want, nil)
-	if errors.Is(err, unix.EPERM) {
-		have.Cur = min(want.Cur, have.Max)
-		err = unix.Prlimit(pid, which, &have, nil)
-	}
-	return os.NewSyscallError("prlimit", err)
+	return err
 }
 
 // join moves a process into the cgroup. A group that does not exist any more, or
