@@ -41,7 +41,7 @@ func countSteps(list []stepEntry) int {
 	for _, s := range list {
 		n += 1 + countSteps(s.Parallel)
 		if s.Repeat != nil {
-			n += min(s.Repeat.Times, maxSteps+1) * countSteps(s.Repeat.Steps)
+			n += min(s.Repeat.times(), maxSteps+1) * countSteps(s.Repeat.Steps)
 		}
 		n = min(n, maxSteps+1)
 	}
@@ -78,7 +78,7 @@ func (x *draft) checkStep(s *stepEntry) {
 	}
 	if r := s.Repeat; r != nil {
 		x.checkSteps(r.Steps, StepRepeat)
-		if round := lengthOf(steps(r.Steps, "")); r.Every > 0 && round > r.Every.D() && r.Times > 1 {
+		if round := lengthOf(steps(r.Steps, "")); r.Every > 0 && round > r.Every.D() && r.times() > 1 {
 			x.d.fail(s.node.at("repeat", "every"), "one round takes %s, longer than every %s", units.Duration(round), r.Every)
 		}
 	}

@@ -62,10 +62,15 @@ func (d *decoder) failed(run func()) bool {
 // decode fills v from n. name is what messages call it.
 func (d *decoder) decode(n *node, v reflect.Value, name string) {
 	if v.Kind() == reflect.Pointer {
-		if v.IsNil() {
-			v.Set(reflect.New(v.Type().Elem()))
+		if !v.IsNil() {
+			d.decode(n, v.Elem(), name)
+			return
 		}
-		d.decode(n, v.Elem(), name)
+		// A pointer to what could not be read stays nil; of a struct, part is known.
+		into := reflect.New(v.Type().Elem())
+		if !d.failed(func() { d.decode(n, into.Elem(), name) }) || into.Elem().Kind() == reflect.Struct {
+			v.Set(into)
+		}
 		return
 	}
 	switch u := v.Addr().Interface().(type) {

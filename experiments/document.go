@@ -89,9 +89,11 @@ func (t *targetEntry) decode(d *decoder, n *node) {
 				return
 			}
 			t.driver, t.selector, t.node = driver.Name(), driver.Selector(), e.value
-			if !d.failed(func() { d.decode(e.value, reflect.ValueOf(t.selector).Elem(), driver.Name()) }) {
-				d.validate(e.value, t.selector, driver.Name())
+			if d.failed(func() { d.decode(e.value, reflect.ValueOf(t.selector), driver.Name()) }) {
+				d.validatePart(e.value, t.selector, driver.Name())
+				return
 			}
+			d.validate(e.value, t.selector, driver.Name())
 		}
 	}
 	unknown := d.failed(func() { d.object(n, "a target group", []any{&own}, options) })
@@ -180,14 +182,15 @@ func (d *decoder) probe(k probes.Kind, settings *node, expect *later) probes.Pro
 		}
 		hidden.decode(expect.node, reflect.ValueOf(into), "expect")
 	})
-	if failed {
-		return p
-	}
 	// Expectations are written beside the settings, but validated with them.
 	both := *settings
 	if expect != nil {
 		both.entries = append(slices.Clone(both.entries), entry{key: expect.node, value: expect.node})
 		both.entries[len(both.entries)-1].key = &node{text: "expect", line: expect.node.line, col: expect.node.col}
+	}
+	if failed {
+		d.validatePart(&both, p, "")
+		return p
 	}
 	d.validate(&both, p, "")
 	return p

@@ -1,7 +1,9 @@
 package experiments
 
 import (
+	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/squall-chaos/squall/experiments/probes"
 	"github.com/squall-chaos/squall/experiments/secrets"
@@ -117,6 +119,33 @@ type Step struct {
 	Parallel []Step
 	Repeat   *Repeat
 	Confirm  string // the question
+}
+
+// String is the step as a person would say it.
+func (s Step) String() string {
+	switch {
+	case s.Fault != nil && s.Fault.Name != "":
+		return s.Fault.Name + ": " + s.Fault.String()
+	case s.Fault != nil:
+		return s.Fault.String()
+	case s.Parallel != nil:
+		return "in parallel"
+	case s.Repeat != nil && s.Repeat.Every > 0:
+		return fmt.Sprintf("repeat %d times, every %s", s.Repeat.Times, s.Repeat.Every)
+	case s.Repeat != nil:
+		return fmt.Sprintf("repeat %d times", s.Repeat.Times)
+	case s.Confirm != "":
+		return "ask: " + s.Confirm
+	case s.Check != nil:
+		var claims []string
+		for _, c := range s.Check {
+			for _, claim := range c.Claims {
+				claims = append(claims, c.Probe+" "+claim.String())
+			}
+		}
+		return "check " + strings.Join(claims, ", ")
+	}
+	return "wait " + s.Wait.String()
 }
 
 // FaultStep is one fault of the method.

@@ -184,9 +184,11 @@ func (x *draft) section(driver targets.Sectioned, n *node) {
 	d.expander.hidden, d.expander.again, d.expander.builtin = true, true, []string{driver.Name()}
 	s := driver.Section()
 	x.sections[driver.Name()] = s
-	if !d.failed(func() { d.decode(n, reflect.ValueOf(s), driver.Name()) }) {
-		d.validate(n, s, driver.Name())
+	if d.failed(func() { d.decode(n, reflect.ValueOf(s), driver.Name()) }) {
+		d.validatePart(n, s, driver.Name())
+		return
 	}
+	d.validate(n, s, driver.Name())
 }
 
 // driverNames lists the drivers for messages.

@@ -36,9 +36,17 @@ type faultEntry struct {
 }
 
 type repeatEntry struct {
-	Times int            `yaml:"times" jsonschema:"required,minimum=1"`  // how many rounds
+	Times *int           `yaml:"times" jsonschema:"required,minimum=1"`  // how many rounds
 	Every units.Duration `yaml:"every,omitempty"`                        // from the start of one round to the start of the next; default: back to back
 	Steps []stepEntry    `yaml:"steps" jsonschema:"required,minItems=1"` // of one round
+}
+
+// times is how many rounds there are; none if that could not be read.
+func (r *repeatEntry) times() int {
+	if r.Times == nil {
+		return 0
+	}
+	return *r.Times
 }
 
 // stepKeys tell the kinds of steps apart.
@@ -67,7 +75,11 @@ func (s *stepEntry) decode(d *decoder, n *node) {
 		s.Fault = &faultEntry{}
 		s.Fault.decode(d, n)
 	default:
-		if !d.failed(func() { d.object(n, "a "+s.key+" step", []any{s.only()}, nil) }) {
+		failed := d.failed(func() { d.object(n, "a "+s.key+" step", []any{s.only()}, nil) })
+		if r := s.Repeat; r != nil && r.Times != nil && *r.Times < 1 {
+			d.fail(n.at(s.key, "times"), "times must be at least 1")
+		}
+		if !failed {
 			s.check(d)
 		}
 	}
@@ -119,8 +131,6 @@ func (s *stepEntry) check(d *decoder) {
 		d.fail(at, "%s is empty", s.key)
 	case s.key == StepConfirm && strings.TrimSpace(s.Confirm) == "":
 		d.fail(at, "confirm needs a question")
-	case s.key == StepRepeat && s.Repeat.Times < 1:
-		d.fail(at.at("times"), "times must be at least 1")
 	case s.key == StepRepeat && len(s.Repeat.Steps) == 0:
 		d.fail(at.at("steps"), "steps is empty: name at least one step to repeat")
 	}
@@ -160,6 +170,7 @@ func (f *faultEntry) decode(d *decoder, n *node) {
 	hidden.expander.hidden, hidden.expander.again = true, true
 	spec := kind.New()
 	if hidden.failed(func() { hidden.object(n, "fault "+kind.Name, []any{&f.faultKeys, spec}, nil) }) {
+		d.validatePart(n, spec, kind.Name)
 		f.checkFor(d, n)
 		return
 	}
@@ -224,7 +235,7 @@ func (s *stepEntry) step(id string) Step {
 		out.Parallel = steps(s.Parallel, id+".")
 	}
 	if s.Repeat != nil {
-		out.Repeat = &Repeat{Times: s.Repeat.Times, Every: s.Repeat.Every, Steps: steps(s.Repeat.Steps, id+".")}
+		out.Repeat = &Repeat{Times: s.Repeat.times(), Every: s.Repeat.Every, Steps: steps(s.Repeat.Steps, id+".")}
 	}
 	return out
 }

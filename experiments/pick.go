@@ -101,10 +101,7 @@ func (Pick) JSONSchema() *jsonschema.Schema {
 // alone, so that another group does not change it. A percentage is rounded down,
 // but never to none. What is chosen is sorted by name.
 func (p Pick) Choose(candidates []targets.Target, seed uint64, name string) ([]targets.Target, error) {
-	sorted := slices.Clone(candidates)
-	slices.SortStableFunc(sorted, func(a, b targets.Target) int {
-		return cmp.Or(cmp.Compare(a.Name(), b.Name()), cmp.Compare(a.Ref().ID, b.Ref().ID))
-	})
+	sorted := sortTargets(candidates)
 	n, err := p.amount(sorted)
 	if err != nil {
 		return nil, err
@@ -119,6 +116,15 @@ func (p Pick) Choose(candidates []targets.Target, seed uint64, name string) ([]t
 		chosen[i] = sorted[at]
 	}
 	return chosen, nil
+}
+
+// sortTargets returns ts in order of their names.
+func sortTargets(ts []targets.Target) []targets.Target {
+	sorted := slices.Clone(ts)
+	slices.SortStableFunc(sorted, func(a, b targets.Target) int {
+		return cmp.Or(cmp.Compare(a.Name(), b.Name()), cmp.Compare(a.Ref().ID, b.Ref().ID))
+	})
+	return sorted
 }
 
 func (p Pick) amount(candidates []targets.Target) (int, error) {

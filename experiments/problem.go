@@ -46,7 +46,10 @@ const excerptWidth = 100
 func (p Problem) excerpt() string {
 	line := []rune(strings.ReplaceAll(p.source, "\t", " "))
 	col := min(max(p.Column-1, 0), len(line))
-	from := max(0, col-excerptWidth/2)
+	from := 0
+	if len(line) > excerptWidth {
+		from = max(0, col-excerptWidth/2)
+	}
 	to := min(len(line), from+excerptWidth)
 	shown := string(line[from:to])
 	mark := max(1, min(utf8.RuneCountInString(firstLine(p.Offending)), to-col))

@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -8,9 +9,23 @@ import (
 // error that begins with the name of a key points at that key.
 func (d *decoder) validate(n *node, v interface{ Validate() error }, name string) {
 	for _, err := range each(v.Validate()) {
-		message := err.Error()
-		at, suggestion := place(n, message), ""
-		d.suggest(at, suggestion, "%s", prefixed(name, message))
+		d.fail(place(n, err.Error()), "%s", prefixed(name, err.Error()))
+	}
+}
+
+// validatePart is validate for v of which not all could be decoded: it says only
+// what is wrong with a value that stands in the file, because the rest may follow
+// from what is noted already.
+func (d *decoder) validatePart(n *node, v interface{ Validate() error }, name string) {
+	noted := func(at *node) bool {
+		return slices.ContainsFunc(*d.problems, func(p Problem) bool {
+			return p.File == d.source.name && p.Line == at.line && p.Column == at.col
+		})
+	}
+	for _, err := range each(v.Validate()) {
+		if at := place(n, err.Error()); at != n && at.kind == scalar && !noted(at) {
+			d.fail(at, "%s", prefixed(name, err.Error()))
+		}
 	}
 }
 
