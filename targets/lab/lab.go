@@ -63,7 +63,7 @@ func (*Driver) Declare(section targets.Section) (targets.World, error) {
 		return nil, fmt.Errorf("lab: a section of type %T is not the lab's", section)
 	}
 	if err := s.Validate(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("lab: %w", err)
 	}
 	return &World{section: s, hosts: s.flatten(), done: make(chan struct{})}, nil
 }

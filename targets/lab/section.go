@@ -22,20 +22,20 @@ const maxHosts = 1000
 // Section is the part of an experiment file under "lab:". In its commands ${lab}
 // stands for the lab's own directory.
 type Section struct {
-	Build Commands        `yaml:"build,omitempty" json:"build,omitempty"` // run once, in order, before the hosts start, on this machine in the file's directory
-	Hosts map[string]Host `yaml:"hosts" json:"hosts"`                     // by name; a name is a DNS label in lower case
+	Build Commands        `yaml:"build,omitempty" json:"build,omitempty"`   // run once, in order, before the hosts start, on this machine in the file's directory
+	Hosts map[string]Host `yaml:"hosts" json:"hosts" jsonschema:"required"` // by name; a name is a DNS label in lower case
 }
 
 // Host is one command that runs as a host of the lab's network, or several when
 // Replicas is given.
 type Host struct {
-	Run        []string          `yaml:"run" json:"run"`                                     // command and arguments, no shell
-	Replicas   *int              `yaml:"replicas,omitempty" json:"replicas,omitempty"`       // hosts NAME-1 to NAME-N; absent: one host called NAME
-	Env        map[string]string `yaml:"env,omitempty" json:"env,omitempty"`                 // added to PATH, HOME, LANG and SQUALL_HOST
-	Dir        string            `yaml:"dir,omitempty" json:"dir,omitempty"`                 // working directory, relative to the file; default: the file's
-	Ready      *Ready            `yaml:"ready,omitempty" json:"ready,omitempty"`             // what must be so before the experiment begins
-	Restart    string            `yaml:"restart,omitempty" json:"restart,omitempty"`         // no (default), always, on-failure
-	StopSignal string            `yaml:"stop_signal,omitempty" json:"stop_signal,omitempty"` // asks the host to end; default TERM
+	Run        []string          `yaml:"run" json:"run" jsonschema:"required,minItems=1"`                                             // command and arguments, no shell
+	Replicas   *int              `yaml:"replicas,omitempty" json:"replicas,omitempty"`                                                // hosts NAME-1 to NAME-N; absent: one host called NAME
+	Env        map[string]string `yaml:"env,omitempty" json:"env,omitempty"`                                                          // added to PATH, HOME, LANG and SQUALL_HOST
+	Dir        string            `yaml:"dir,omitempty" json:"dir,omitempty"`                                                          // working directory, relative to the file; default: the file's
+	Ready      *Ready            `yaml:"ready,omitempty" json:"ready,omitempty"`                                                      // what must be so before the experiment begins
+	Restart    string            `yaml:"restart,omitempty" json:"restart,omitempty" jsonschema:"enum=no,enum=always,enum=on-failure"` // no (default), always, on-failure
+	StopSignal string            `yaml:"stop_signal,omitempty" json:"stop_signal,omitempty"`                                          // asks the host to end; default TERM
 }
 
 // Ready is a condition that a host meets once it can serve. Exactly one of TCP,
@@ -83,37 +83,30 @@ const (
 	restartOnFailure = "on-failure"
 )
 
-// JSONSchemaExtend lists the words that fields take.
-func (Host) JSONSchemaExtend(s *jsonschema.Schema) {
-	if p, ok := s.Properties.Get("restart"); ok {
-		p.Enum = []any{restartNo, restartAlways, restartOnFailure}
-	}
-}
-
 var hostName = regexp.MustCompile(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
 
 // Validate returns all that is wrong with the section, each error beginning with
-// the place in it.
+// the place in it, such as "hosts.api: run: …".
 func (s *Section) Validate() error {
 	var errs []error
 	for i, argv := range s.Build {
 		if err := validArgv(argv); err != nil {
-			errs = append(errs, fmt.Errorf("lab.build: command %d: %w", i+1, err))
+			errs = append(errs, fmt.Errorf("build: command %d: %w", i+1, err))
 		}
 	}
 	if len(s.Hosts) == 0 {
-		errs = append(errs, errors.New("lab.hosts: a lab needs at least one host"))
+		errs = append(errs, errors.New("hosts: a lab needs at least one host"))
 	}
 	total := 0
 	for _, name := range slices.Sorted(maps.Keys(s.Hosts)) {
 		h := s.Hosts[name]
 		for _, err := range h.validate(name) {
-			errs = append(errs, fmt.Errorf("lab.hosts.%s: %w", name, err))
+			errs = append(errs, fmt.Errorf("hosts.%s: %w", name, err))
 		}
 		total += max(1, len(h.names(name)))
 	}
 	if total > maxHosts {
-		return errors.Join(append(errs, fmt.Errorf("lab.hosts: %d hosts are more than the %d that one lab can have", total, maxHosts))...)
+		return errors.Join(append(errs, fmt.Errorf("hosts: %d hosts are more than the %d that one lab can have", total, maxHosts))...)
 	}
 	return errors.Join(append(errs, s.duplicates()...)...)
 }
@@ -124,7 +117,7 @@ func (s *Section) duplicates() []error {
 	for _, key := range slices.Sorted(maps.Keys(s.Hosts)) {
 		for _, name := range s.Hosts[key].names(key) {
 			if first, taken := from[name]; taken {
-				errs = append(errs, fmt.Errorf("lab.hosts: %s and %s both make a host called %s: rename one", first, key, name))
+				errs = append(errs, fmt.Errorf("hosts: %s and %s both make a host called %s: rename one", first, key, name))
 			}
 			from[name] = key
 		}

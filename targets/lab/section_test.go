@@ -85,10 +85,10 @@ func TestSectionRefuses(t *testing.T) {
 		s    Section
 		want string
 	}{
-		"no hosts":           {Section{}, "lab.hosts: a lab needs at least one host"},
-		"empty command":      {Section{Hosts: map[string]Host{"a": {}}}, "lab.hosts.a: run: there is no command"},
+		"no hosts":           {Section{}, "hosts: a lab needs at least one host"},
+		"empty command":      {Section{Hosts: map[string]Host{"a": {}}}, "hosts.a: run: there is no command"},
 		"zero byte":          {Section{Hosts: map[string]Host{"a": {Run: []string{"x", "a\x00b"}}}}, "zero byte"},
-		"empty build":        {Section{Build: Commands{{}}, Hosts: named("a")}, "lab.build: command 1: there is no command"},
+		"empty build":        {Section{Build: Commands{{}}, Hosts: named("a")}, "build: command 1: there is no command"},
 		"upper case":         {Section{Hosts: named("Web")}, "lower-case"},
 		"path":               {Section{Hosts: named("../etc/passwd")}, "cannot be a host's name"},
 		"dot":                {Section{Hosts: named(".")}, "cannot be a host's name"},

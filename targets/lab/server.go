@@ -36,13 +36,13 @@ func (s *server) accept(l *net.UnixListener) {
 // client serves one request. The client's hanging up ends what it waits for.
 func (s *server) client(conn *net.UnixConn) {
 	defer func() { _ = conn.Close() }()
-	if !sameUser(conn) {
-		answer(conn, reply{Error: "only the user who started the lab may control it"}, nil)
-		return
-	}
 	in := bufio.NewReader(io.LimitReader(conn, 64<<10))
 	line, err := in.ReadBytes('\n')
 	if err != nil {
+		return
+	}
+	if !sameUser(conn) { // only now: a peer that still writes would not read the answer
+		answer(conn, reply{Error: "only the user who started the lab may control it"}, nil)
 		return
 	}
 	var q request
