@@ -306,7 +306,7 @@ func (s *screen) happened(width, spare, rest int) []string {
 func (s *screen) bottom(width int) []string {
 	switch {
 	case s.ended:
-		return nil
+		return []string{""} // the library erases the last line when it ends
 	case len(s.questions) > 0:
 		q := s.questions[0]
 		return append(s.wrapped("? step "+reports.Inert(q.step)+": "+q.text, width, s.styles.doubt.Bold(true)),

@@ -113,7 +113,7 @@ func (s *screen) key(k tea.KeyMsg) tea.Cmd {
 	case "ctrl+c":
 		return call(s.o.Interrupt)
 	case "y", "Y", "n", "N":
-		if len(s.questions) == 0 || s.o.Confirm == nil {
+		if len(s.questions) == 0 {
 			return nil
 		}
 		q, yes := s.questions[0], k.String() == "y" || k.String() == "Y"
@@ -156,7 +156,9 @@ func (s *screen) handle(e runner.Event) {
 			s.gauges.of(reports.Inert(e.Probe)).add(*e.Point)
 		}
 	case runner.ConfirmAsked:
-		s.questions = append(s.questions, question{e.Step, reports.Inert(e.Text)})
+		if s.o.Confirm != nil {
+			s.questions = append(s.questions, question{e.Step, reports.Inert(e.Text)})
+		}
 	case runner.Stopping:
 		s.stopping = reports.Inert(e.Text)
 	case runner.RunEnded:

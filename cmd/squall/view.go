@@ -10,8 +10,11 @@ import (
 	"github.com/charmbracelet/x/term"
 	"golang.org/x/sys/unix"
 
+	"github.com/squall-chaos/squall/cmd/squall/hush"
 	"github.com/squall-chaos/squall/experiments/runner"
 )
+
+func init() { hush.Restore() }
 
 // view shows a run while it lasts. Handle may be called from several goroutines;
 // it does not wait for a terminal or a pipe that does not take what is written.
