@@ -94,12 +94,12 @@ func examine(ctx context.Context, r Request, t targets.Target) (victim, error) {
 	if v.driver == nil {
 		return v, fmt.Errorf("%s: %s: driver %s is not known", r.Fault, v.Name, v.Ref.Driver)
 	}
+	if v.declared() {
+		return v, nil
+	}
 	life, ok := t.(targets.Lifecycle)
 	if !ok {
 		return v, fmt.Errorf("%s: %s: driver %s cannot change a target's life", r.Fault, v.Name, v.Ref.Driver)
-	}
-	if v.declared() {
-		return v, nil
 	}
 	s, err := life.State(ctx)
 	if err != nil {

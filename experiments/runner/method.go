@@ -120,7 +120,7 @@ func (r *run) confirm(ctx context.Context, question, id string) error {
 		r.abort("nobody could be asked: " + question)
 		return errors.New("nobody could be asked")
 	}
-	yes, err := r.Confirm(ctx, question)
+	yes, err := r.Confirm(ctx, id, question)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -36,7 +36,7 @@ type Options struct {
 	Stop       <-chan string // each value is somebody's wish to stop, with who it is; more than one do not skip the undo
 	// Confirm asks a person and returns the answer. Nil means that nobody can be
 	// asked, which is a no.
-	Confirm func(ctx context.Context, question string) (bool, error)
+	Confirm func(ctx context.Context, step, question string) (bool, error)
 }
 
 // Run executes the experiment and returns its result, which is also in the run's
