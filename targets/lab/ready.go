@@ -51,10 +51,14 @@ func (w *World) awaitHost(ctx context.Context, h declared) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	t := &Target{client: w.running(), host: h.name}
+	var reason error // the last one that is not just the time being up
 	for pause := readyFirst; ; pause = min(pause*2, readySlowest) {
 		err := w.tryReady(ctx, h)
 		if err == nil {
 			return nil
+		}
+		if reason == nil || ctx.Err() == nil {
+			reason = err
 		}
 		s, _, stateErr := t.look(ctx)
 		if stateErr == nil && s.Status == targets.Exited {
@@ -64,7 +68,7 @@ func (w *World) awaitHost(ctx context.Context, h declared) error {
 		case <-w.done:
 			return fmt.Errorf("the lab ended before it was ready: %w", targets.ErrGone)
 		case <-ctx.Done():
-			return fmt.Errorf("not ready after %s (%v): check its log or raise ready.timeout", limit, err)
+			return fmt.Errorf("not ready after %s (%v): check its log or raise ready.timeout", limit, reason)
 		case <-time.After(pause):
 		}
 	}
