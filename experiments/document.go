@@ -16,18 +16,18 @@ import (
 // document is an experiment as a file writes it. Drivers' own sections stand
 // beside its keys.
 type document struct {
-	Title        string  `yaml:"title" jsonschema:"required"` // one line for people
-	Description  string  `yaml:"description,omitempty"`       // why, and what is expected
-	Tags         tags    `yaml:"tags,omitempty"`              // to choose experiments by
-	Seed         *uint64 `yaml:"seed,omitempty"`              // of all random choices; default: drawn, printed and stored
+	Title        string  `yaml:"title" jsonschema:"required" jsonschema_description:"one line for people"`
+	Description  string  `yaml:"description,omitempty" jsonschema_description:"why, and what is expected"`
+	Tags         tags    `yaml:"tags,omitempty" jsonschema_description:"to choose experiments by"`
+	Seed         *uint64 `yaml:"seed,omitempty" jsonschema_description:"of all random choices; default: drawn, printed and stored"`
 	declarations `yaml:",inline"`
-	Targets      table[targetEntry]     `yaml:"targets,omitempty"`                       // groups of what can be disturbed, by name
-	Probes       table[probeEntry]      `yaml:"probes" jsonschema:"required"`            // what is measured, by name
-	Hypothesis   table[hypothesisEntry] `yaml:"hypothesis" jsonschema:"required"`        // what is claimed of a probe, by its name
-	Guards       table[claims]          `yaml:"guards,omitempty"`                        // what aborts the run once it is broken, by the probe's name
-	Timing       Timing                 `yaml:"timing,omitempty"`                        // how long is measured before and after
-	Limits       Limits                 `yaml:"limits,omitempty"`                        // what the run may not exceed
-	Method       []stepEntry            `yaml:"method" jsonschema:"required,minItems=1"` // the steps, one after another
+	Targets      table[targetEntry]     `yaml:"targets,omitempty" jsonschema_description:"groups of what can be disturbed, by name"`
+	Probes       table[probeEntry]      `yaml:"probes" jsonschema:"required" jsonschema_description:"what is measured, by name"`
+	Hypothesis   table[hypothesisEntry] `yaml:"hypothesis" jsonschema:"required" jsonschema_description:"what is claimed of a probe, by its name"`
+	Guards       table[claims]          `yaml:"guards,omitempty" jsonschema_description:"what aborts the run once it is broken, by the probe's name"`
+	Timing       Timing                 `yaml:"timing,omitempty" jsonschema_description:"how long is measured before and after"`
+	Limits       Limits                 `yaml:"limits,omitempty" jsonschema_description:"what the run may not exceed"`
+	Method       []stepEntry            `yaml:"method" jsonschema:"required,minItems=1" jsonschema_description:"the steps, one after another"`
 }
 
 // tags is a list of words.
@@ -59,7 +59,7 @@ func (t *table[T]) decode(d *decoder, n *node) {
 	}
 }
 
-var entryName = regexp.MustCompile(`^[\pL\pN_][\pL\pN_.-]*$`)
+var entryName = regexp.MustCompile(`^[\p{L}\p{N}_][\p{L}\p{N}_.-]*$`)
 
 func (t table[T]) names() []string {
 	var names []string
@@ -115,9 +115,9 @@ type probeEntry struct {
 
 // probeKeys are what all probes have.
 type probeKeys struct {
-	Rate   *units.Rate `yaml:"rate,omitempty"`   // how often it measures; default 10/s, and 1/s for exec and state
-	From   string      `yaml:"from,omitempty"`   // the target group, or driver section, in whose network it starts
-	Expect *later      `yaml:"expect,omitempty"` // what a good reading is
+	Rate   *units.Rate `yaml:"rate,omitempty" jsonschema_description:"how often it measures; default 10/s, and 1/s for exec and state"`
+	From   string      `yaml:"from,omitempty" jsonschema_description:"the target group, or driver section, in whose network it starts"`
+	Expect *later      `yaml:"expect,omitempty" jsonschema_description:"what a good reading is"`
 }
 
 // later keeps a node to be decoded when its type is known.
@@ -209,9 +209,9 @@ func dials(kind string) bool { return kind != "exec" && kind != "state" }
 
 // hypothesisEntry is what is claimed of one probe.
 type hypothesisEntry struct {
-	Steady   claims        `yaml:"steady" jsonschema:"required"` // holds before anything is disturbed, and again after
-	During   claims        `yaml:"during,omitempty"`             // holds while the method runs
-	Recovery recoveryClaim `yaml:"recovery,omitempty"`           // how soon steady holds again after the last fault, such as "<= 10s"
+	Steady   claims        `yaml:"steady" jsonschema:"required" jsonschema_description:"holds before anything is disturbed, and again after"`
+	During   claims        `yaml:"during,omitempty" jsonschema_description:"holds while the method runs"`
+	Recovery recoveryClaim `yaml:"recovery,omitempty" jsonschema_description:"how soon steady holds again after the last fault, such as '<= 10s'"`
 }
 
 type recoveryClaim struct {

@@ -99,14 +99,14 @@ type Guard struct {
 
 // Timing is how long the run measures before and after the method.
 type Timing struct {
-	Baseline units.Duration `yaml:"baseline,omitempty"` // before anything is disturbed; default 10s
-	Recovery units.Duration `yaml:"recovery,omitempty"` // at most, after the last fault, until steady again; default 30s
+	Baseline units.Duration `yaml:"baseline,omitempty" jsonschema_description:"before anything is disturbed; default 10s"`
+	Recovery units.Duration `yaml:"recovery,omitempty" jsonschema_description:"at most, after the last fault, until steady again; default 30s"`
 }
 
 // Limits bound what a run may do.
 type Limits struct {
-	Duration units.Duration `yaml:"duration,omitempty"` // of baseline, method and recovery together; default 1h
-	Targets  int            `yaml:"targets,omitempty"`  // how many different targets may be chosen; 0: as many as pick says
+	Duration units.Duration `yaml:"duration,omitempty" jsonschema_description:"of baseline, method and recovery together; default 1h"`
+	Targets  int            `yaml:"targets,omitempty" jsonschema_description:"how many different targets may be chosen; 0: as many as pick says"`
 }
 
 // Step is one entry of the method. Exactly one of the fields below Line is set.

@@ -22,11 +22,11 @@ type stepEntry struct {
 
 // faultKeys are what all faults have.
 type faultKeys struct {
-	Fault     string          `yaml:"fault" jsonschema:"required"`                                       // the kind
-	Name      string          `yaml:"name,omitempty"`                                                    // what people call it
-	On        string          `yaml:"on,omitempty"`                                                      // the target group
-	For       *units.Duration `yaml:"for,omitempty"`                                                     // after which it is undone
-	OnRestart string          `yaml:"on_restart,omitempty" jsonschema:"enum=end,enum=reapply,enum=fail"` // when a target restarts under it: end it, inject it again, or fail, which makes the run inconclusive; default fail
+	Fault     string          `yaml:"fault" jsonschema:"required" jsonschema_description:"the kind"`
+	Name      string          `yaml:"name,omitempty" jsonschema_description:"what people call it"`
+	On        string          `yaml:"on,omitempty" jsonschema_description:"the target group"`
+	For       *units.Duration `yaml:"for,omitempty" jsonschema_description:"after which it is undone"`
+	OnRestart string          `yaml:"on_restart,omitempty" jsonschema:"enum=end,enum=reapply,enum=fail" jsonschema_description:"when a target restarts under it: end it, inject it again, or fail, which makes the run inconclusive; default fail"`
 }
 
 type faultEntry struct {
@@ -36,9 +36,9 @@ type faultEntry struct {
 }
 
 type repeatEntry struct {
-	Times *int           `yaml:"times" jsonschema:"required,minimum=1"`  // how many rounds
-	Every units.Duration `yaml:"every,omitempty"`                        // from the start of one round to the start of the next; default: back to back
-	Steps []stepEntry    `yaml:"steps" jsonschema:"required,minItems=1"` // of one round
+	Times *int           `yaml:"times" jsonschema:"required,minimum=1" jsonschema_description:"how many rounds"`
+	Every units.Duration `yaml:"every,omitempty" jsonschema_description:"from the start of one round to the start of the next; default: back to back"`
+	Steps []stepEntry    `yaml:"steps" jsonschema:"required,minItems=1" jsonschema_description:"of one round"`
 }
 
 // times is how many rounds there are; none if that could not be read.
@@ -89,19 +89,19 @@ func (s *stepEntry) decode(d *decoder, n *node) {
 // another kind of step is unknown in it.
 type (
 	waitStep struct {
-		Wait *units.Duration `yaml:"wait" jsonschema:"required"` // how long nothing new happens
+		Wait *units.Duration `yaml:"wait" jsonschema:"required" jsonschema_description:"how long nothing new happens"`
 	}
 	checkStep struct {
-		Check *table[claims] `yaml:"check" jsonschema:"required"` // what must hold now, by the probe's name
+		Check *table[claims] `yaml:"check" jsonschema:"required" jsonschema_description:"what must hold now, by the probe's name"`
 	}
 	parallelStep struct {
-		Parallel *[]stepEntry `yaml:"parallel" jsonschema:"required,minItems=1"` // steps that start together
+		Parallel *[]stepEntry `yaml:"parallel" jsonschema:"required,minItems=1" jsonschema_description:"steps that start together"`
 	}
 	repeatStep struct {
-		Repeat **repeatEntry `yaml:"repeat" jsonschema:"required"` // steps that run several times
+		Repeat **repeatEntry `yaml:"repeat" jsonschema:"required" jsonschema_description:"steps that run several times"`
 	}
 	confirmStep struct {
-		Confirm *string `yaml:"confirm" jsonschema:"required"` // a question that a person must answer with yes
+		Confirm *string `yaml:"confirm" jsonschema:"required" jsonschema_description:"a question that a person must answer with yes"`
 	}
 )
 

@@ -17,8 +17,8 @@ import (
 
 // variable is the declaration of a variable. A file may write its default alone.
 type variable struct {
-	Default *string `yaml:"default,omitempty"` // value when nothing else gives one
-	Env     string  `yaml:"env,omitempty"`     // name of an environment variable that gives the value
+	Default *string `yaml:"default,omitempty" jsonschema_description:"value when nothing else gives one"`
+	Env     string  `yaml:"env,omitempty" jsonschema_description:"name of an environment variable that gives the value"`
 }
 
 func (v *variable) UnmarshalYAML(unmarshal func(any) error) error {
@@ -132,8 +132,8 @@ func (x expander) value(name string) (string, *expandError) {
 
 // declarations is the part of a document that says what names stand for.
 type declarations struct {
-	Variables map[string]variable    `yaml:"variables,omitempty"` // used elsewhere as ${name}
-	Secrets   map[string]secrets.Ref `yaml:"secrets,omitempty"`   // used elsewhere as ${name}; never shown
+	Variables map[string]variable    `yaml:"variables,omitempty" jsonschema_description:"used elsewhere as ${name}"`
+	Secrets   map[string]secrets.Ref `yaml:"secrets,omitempty" jsonschema_description:"used elsewhere as ${name}; never shown"`
 }
 
 // declared are the declarations of one document with the values they get.
