@@ -48,7 +48,7 @@ func (t table) prose(row []cell, width int) []string {
 	for i, c := range row {
 		parts = append(parts, strings.TrimSpace(t.rows[0][i].text+" "+c.text))
 	}
-	lines := wrap(strings.Join(parts, " "), width-2)
+	lines := Wrap(strings.Join(parts, " "), width-2)
 	for i := range lines {
 		if i > 0 {
 			lines[i] = "  " + lines[i]
@@ -92,7 +92,7 @@ func renderRow(row []cell, widths []int) []string {
 	wrapped := make([][]string, len(row))
 	height := 1
 	for i, c := range row {
-		wrapped[i] = wrap(c.text, widths[i])
+		wrapped[i] = Wrap(c.text, widths[i])
 		height = max(height, len(wrapped[i]))
 	}
 	out := make([]string, height)
@@ -123,9 +123,9 @@ func renderRow(row []cell, widths []int) []string {
 	return out
 }
 
-// wrap breaks inert text into lines of at most width cells, at spaces where it
+// Wrap breaks inert text into lines of at most width cells, at spaces where it
 // can, and within words that are wider than a line. It returns at least one line.
-func wrap(text string, width int) []string {
+func Wrap(text string, width int) []string {
 	var lines []string
 	line, room := "", width
 	for word := range strings.FieldsSeq(text) {

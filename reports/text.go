@@ -78,7 +78,7 @@ const indent = "  "
 func (p *page) section(name, remark string) {
 	p.b.WriteString("\n" + p.head.Render(name))
 	if remark != "" {
-		lines := wrap(remark, p.width-ansi.StringWidth(name)-2)
+		lines := Wrap(remark, p.width-ansi.StringWidth(name)-2)
 		p.b.WriteString("  " + p.faint.Render(lines[0]))
 		for _, l := range lines[1:] {
 			p.b.WriteString("\n" + strings.Repeat(" ", ansi.StringWidth(name)+2) + p.faint.Render(l))
@@ -90,7 +90,7 @@ func (p *page) section(name, remark string) {
 // item writes text after a lead, wrapped beside it.
 func (p *page) item(lead string, leadStyle lipgloss.Style, text string, style lipgloss.Style) {
 	room := ansi.StringWidth(lead)
-	for i, l := range wrap(text, p.width-room) {
+	for i, l := range Wrap(text, p.width-room) {
 		if i == 0 {
 			p.b.WriteString(leadStyle.Render(lead))
 		} else {
