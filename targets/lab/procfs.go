@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // procfs reads /proc, which may be the lab's own or, where the kernel refused
@@ -14,6 +15,10 @@ type procfs struct {
 	depth  int    // how many PID namespaces lie between that of /proc and the lab's
 	pidns  string
 	follow bool // pids differ between /proc and the lab
+
+	looking sync.Mutex // held by who looks
+	mu      sync.Mutex
+	next    *census // that has not begun; nil if nobody waits for one
 }
 
 // member is a process of a host.
@@ -44,25 +49,55 @@ func nspid(name string) []string {
 	return nil
 }
 
+// census is one look at all processes. Whoever asks before it begins shares it,
+// so that fifty hosts that are paused together cost a few looks and not hundreds.
+type census struct {
+	done    chan struct{}
+	members map[string][]member // by network namespace
+}
+
 // members are the living processes whose network namespace is ns, but for the
-// init itself. Zombies have none.
+// init itself. Zombies have none. What it returns was seen after the call.
 func (p *procfs) members(ns string) []member {
+	p.mu.Lock()
+	c := p.next
+	mine := c == nil
+	if mine {
+		c = &census{done: make(chan struct{})}
+		p.next = c
+	}
+	p.mu.Unlock()
+	if mine {
+		p.looking.Lock()
+		p.mu.Lock()
+		p.next = nil
+		p.mu.Unlock()
+		c.members = p.look()
+		p.looking.Unlock()
+		close(c.done)
+	}
+	<-c.done
+	return c.members[ns]
+}
+
+func (p *procfs) look() map[string][]member {
 	d, err := os.Open("/proc")
 	if err != nil {
 		return nil
 	}
 	names, _ := d.Readdirnames(-1)
 	_ = d.Close()
-	var all []member
+	all := map[string][]member{}
 	for _, name := range names {
 		if name[0] < '0' || name[0] > '9' || name == p.self {
 			continue
 		}
-		if link, err := os.Readlink("/proc/" + name + "/ns/net"); err != nil || link != ns {
+		ns, err := os.Readlink("/proc/" + name + "/ns/net")
+		if err != nil {
 			continue
 		}
 		if m, ok := p.member(name); ok {
-			all = append(all, m)
+			all[ns] = append(all[ns], m)
 		}
 	}
 	return all
