@@ -173,7 +173,7 @@ func (b *Bytes) UnmarshalText(t []byte) error {
 		if err != nil {
 			break
 		}
-		if v < 0 || v*u.n > math.MaxInt64/2 {
+		if math.IsNaN(v) || v < 0 || v*u.n > math.MaxInt64/2 {
 			return fmt.Errorf("size %q is out of range", s)
 		}
 		*b = Bytes(v * u.n)
