@@ -139,7 +139,7 @@ func (c *command) run(ctx context.Context, w *world, argv []string) (outcome, er
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	err := cmd.Run()
-	r := outcome{code: cmd.ProcessState.ExitCode(), tail: lastLine(out.Bytes())}
+	r := outcome{code: cmd.ProcessState.ExitCode(), tail: secrets.NewRedactor(values).String(lastLine(out.Bytes()))}
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/squall-chaos/squall/experiments"
 	"github.com/squall-chaos/squall/experiments/probes"
+	"github.com/squall-chaos/squall/experiments/secrets"
 	"github.com/squall-chaos/squall/experiments/verifier"
 	"github.com/squall-chaos/squall/reports"
 	"github.com/squall-chaos/squall/targets"
@@ -36,18 +37,11 @@ func (r *run) emit(e Event) {
 	r.telling.Lock()
 	defer r.telling.Unlock()
 	e.At, e.T = time.Now().UTC(), r.now().Seconds()
+	e = secrets.Deep(r.redact, e)
 	line, err := json.Marshal(e)
 	if err != nil {
 		r.log.Error("event", "err", err)
 		return
-	}
-	line = r.redact.Bytes(line)
-	if len(r.secrets) > 0 {
-		e = Event{}
-		if err := json.Unmarshal(line, &e); err != nil {
-			r.log.Error("event", "err", err)
-			return
-		}
 	}
 	r.files.event(line)
 	if r.Events != nil {

@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"encoding/json"
 	"os"
 	"os/user"
 	"runtime"
@@ -10,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/squall-chaos/squall/experiments/secrets"
 	"github.com/squall-chaos/squall/experiments/verifier"
 	"github.com/squall-chaos/squall/reports"
 	"github.com/squall-chaos/squall/targets"
@@ -39,25 +39,7 @@ func (r *run) result() *reports.Result {
 		Checks: rec.checks, Faults: res.Faults, Guards: rec.guards, Residue: rec.residue,
 		Aborted: rec.aborted, Problems: rec.problems, NoInject: r.NoInject,
 	})
-	return r.redacted(res)
-}
-
-// redacted is the result with every value of a secret taken out.
-func (r *run) redacted(res *reports.Result) *reports.Result {
-	if len(r.secrets) == 0 {
-		return res
-	}
-	text, err := json.Marshal(res)
-	if err != nil {
-		r.log.Error("result", "err", err)
-		return res
-	}
-	clean := &reports.Result{}
-	if err := json.Unmarshal(r.redact.Bytes(text), clean); err != nil {
-		r.log.Error("result", "err", err)
-		return res
-	}
-	return clean
+	return secrets.Deep(r.redact, res)
 }
 
 func (r *run) chosen() []reports.Target {

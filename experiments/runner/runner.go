@@ -112,10 +112,19 @@ func newRun(o Options) (*run, error) {
 		return nil, err
 	}
 	r := &run{
-		Options: o, e: o.Experiment, name: name, dir: dir, files: f, log: slog.New(slog.NewJSONHandler(f.log, nil)).With("run", name),
+		Options: o, e: o.Experiment, name: name, dir: dir, files: f,
 		started: now, drivers: o.Drivers, groups: map[string]experiments.Group{}, refs: map[targets.Ref]targets.Ref{},
 	}
+	r.log = slog.New(slog.NewJSONHandler(logs{r}, nil)).With("run", name)
 	return r, nil
+}
+
+// logs is the run's log without the values of secrets.
+type logs struct{ r *run }
+
+func (l logs) Write(line []byte) (int, error) {
+	_, err := l.r.files.log.Write(l.r.redact.Bytes(line))
+	return len(line), err
 }
 
 // Why a run stops before its end.
