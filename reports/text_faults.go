@@ -144,12 +144,12 @@ func (p *page) coping(c Coping) {
 	}
 	p.field("damage", strings.Join(damage, "; "), p.plain)
 	switch {
+	case c.Detected == nil:
+		p.field("recovered", "nothing to recover from", p.plain)
 	case c.Recovered != nil && c.RecoveredUnder:
 		p.field("recovered", Seconds(*c.Recovered)+" later, while the fault was in force", p.plain)
 	case c.Recovered != nil:
 		p.field("recovered", Seconds(*c.Recovered)+" later, after the fault", p.plain)
-	case c.Detected == nil:
-		p.field("recovered", "nothing to recover from", p.plain)
 	default:
 		p.field("recovered", "not seen", p.bad)
 	}

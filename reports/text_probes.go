@@ -149,18 +149,22 @@ func lane(start, end, whole float64, columns int) string {
 	return strings.Repeat(" ", from) + strings.Repeat("━", to-from)
 }
 
-// ruler names the phases below the columns where they start.
+// ruler marks where phases start, with as much of their names as has room.
 func ruler(phases []Phase, whole float64, columns int) string {
-	line := []rune(strings.Repeat(" ", columns))
-	next := 0
-	for _, ph := range phases {
-		at := max(int(min(max(finite(ph.Start)/whole, 0), 1)*float64(columns)), next)
-		name := []rune("╵" + Inert(ph.Name))
-		if at+len(name) > columns {
+	at := func(ph Phase) int { return int(min(max(finite(ph.Start)/whole, 0), 1) * float64(columns)) }
+	var b strings.Builder
+	used := 0
+	for i, ph := range phases {
+		from, to := at(ph), columns
+		if i+1 < len(phases) {
+			to = at(phases[i+1])
+		}
+		if from < used || from >= columns {
 			continue
 		}
-		copy(line[at:], name)
-		next = at + len(name) + 1
+		name := ansi.Truncate("╵"+Inert(ph.Name), max(1, to-from-1), "")
+		b.WriteString(strings.Repeat(" ", from-used) + name)
+		used = from + ansi.StringWidth(name)
 	}
-	return ansi.Truncate(strings.TrimRight(string(line), " "), columns, "")
+	return b.String()
 }

@@ -99,7 +99,7 @@ func (s *screen) banner(width int) []string {
 		}
 		where = s.styles.phase(s.phase).Render(where)
 	}
-	facts := fmt.Sprintf("%s · seed %d · %s", s.run, s.seed, countdown(s.now))
+	facts := fmt.Sprintf("%s · seed %d · %s", countdown(s.now), s.seed, s.run)
 	if width < narrow {
 		facts = countdown(s.now) + " · " + s.run
 	}
@@ -306,7 +306,7 @@ func (s *screen) happened(width, spare, rest int) []string {
 func (s *screen) bottom(width int) []string {
 	switch {
 	case s.ended:
-		return []string{""} // the library erases the last line when it ends
+		return []string{"", ""} // the library erases the last line when it ends
 	case len(s.questions) > 0:
 		q := s.questions[0]
 		return append(s.wrapped("? step "+reports.Inert(q.step)+": "+q.text, width, s.styles.doubt.Bold(true)),

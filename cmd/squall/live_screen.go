@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -166,7 +167,7 @@ func (s *screen) handle(e runner.Event) {
 	default:
 		s.handleFault(e)
 	}
-	if l, ok := narrate(e); ok && e.Kind != runner.RunStarted {
+	if l, ok := narrate(e); ok && e.Kind != runner.RunStarted && e.Kind != runner.RunEnded { // the banner tells these
 		s.lines = append(s.lines, l)
 		s.lines = s.lines[max(0, len(s.lines)-keptLines):]
 	}
@@ -232,10 +233,27 @@ func faultText(e runner.Event) string {
 	return reports.Inert(e.Fault)
 }
 
+// inertSpans are the spans to draw: the phases, with the method wherever the
+// plan names nothing between two of them, and the steps.
 func inertSpans(spans []runner.Span) []runner.Span {
-	out := slices.Clone(spans)
-	for i := range out {
-		out[i].Name = reports.Inert(out[i].Name)
+	var phases, steps []runner.Span
+	for _, sp := range spans {
+		sp.Name = reports.Inert(sp.Name)
+		switch {
+		case sp.Step != "":
+			steps = append(steps, sp)
+		case sp.End > sp.Start:
+			phases = append(phases, sp)
+		}
 	}
-	return out
+	slices.SortStableFunc(phases, func(a, b runner.Span) int { return cmp.Compare(a.Start, b.Start) })
+	var out []runner.Span
+	at := 0.0
+	for _, sp := range phases {
+		if sp.Start > at {
+			out = append(out, runner.Span{Name: "method", Start: at, End: sp.Start})
+		}
+		out, at = append(out, sp), max(at, sp.End)
+	}
+	return append(out, steps...)
 }

@@ -171,7 +171,7 @@ func TestKeysReachTheRun(t *testing.T) {
 }
 
 func TestPlayheadWaitsForTheRun(t *testing.T) {
-	spans := storm()[0].Timeline
+	spans := inertSpans(storm()[0].Timeline)
 	var h playhead
 	h.enter(spans, "baseline", "", 3)
 	for _, c := range []struct{ now, want float64 }{{3, 0}, {8, 5}, {13, 10}, {40, 10}} {
@@ -203,5 +203,14 @@ func TestPlayheadGoesOnToTheNextRound(t *testing.T) {
 	h.enter(spans, "method", "1.1", 10)
 	if got := h.at(11); got != 11 {
 		t.Errorf("second round: %v, want 11", got)
+	}
+}
+
+// The library erases the last line of the last frame.
+func TestLastFrameEndsEmpty(t *testing.T) {
+	for _, height := range []int{5, 15, 24, 50} {
+		if view := screenAt(storm(), 62, 80, height).View(); !strings.HasSuffix(view, "\n") {
+			t.Errorf("in %d rows a line would be lost:\n%s", height, view)
+		}
 	}
 }

@@ -140,19 +140,15 @@ func (s *screen) playheadMark() string {
 	return s.styles.plain.Bold(true).Render("●")
 }
 
-// mainSpans are the phases in their order, without gaps between them.
+// mainSpans are the phases in their order, one beginning where another ends.
 func (s *screen) mainSpans() []runner.Span {
 	var out []runner.Span
+	at := 0.0
 	for _, sp := range s.spans {
-		if sp.Step == "" && sp.End > sp.Start {
+		if sp.Step == "" && sp.End > at {
+			sp.Start, at = at, sp.End
 			out = append(out, sp)
 		}
-	}
-	slices.SortStableFunc(out, func(a, b runner.Span) int { return cmp.Compare(a.Start, b.Start) })
-	at := 0.0
-	for i := range out {
-		out[i].Start, at = at, max(at, out[i].End)
-		out[i].End = at
 	}
 	return out
 }

@@ -51,6 +51,9 @@ func tell(e runner.Event) (tone, string) {
 	case runner.GuardBroken:
 		return toneBad, "guard of " + e.Probe + " broken: " + e.Text
 	case runner.CheckJudged:
+		if e.Step == "" {
+			return toneQuiet, "" // of the hypothesis, at the end: the summary has them all
+		}
 		return tellCheck(e.Check)
 	case runner.ConfirmAsked:
 		return toneDoubt, "step " + e.Step + " asks: " + e.Text

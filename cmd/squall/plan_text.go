@@ -99,7 +99,10 @@ func (t *planPage) targets(all []experiments.PlannedTarget) {
 	}
 	name = min(name, t.width/4)
 	for _, g := range all {
-		text := reports.Inert(g.Driver + " " + g.Selector)
+		text := reports.Inert(g.Selector)
+		if !strings.Contains(g.Selector, g.Driver) {
+			text = reports.Inert(g.Driver) + " " + text
+		}
 		if g.Pick != "" {
 			text += ", pick " + reports.Inert(g.Pick)
 		}
