@@ -110,10 +110,13 @@ func (s *system) down(t *testing.T) {
 		}
 	}
 	for _, address := range []string{s.nginx, s.clock} {
-		if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
-			_ = conn.Close()
-			t.Errorf("somebody still listens on %s", address)
-		}
+		eventually(t, 5*time.Second, "nobody listens on "+address, func() error {
+			conn, err := net.DialTimeout("tcp", address, time.Second)
+			if err != nil {
+				return nil
+			}
+			return errors.Join(errors.New("somebody does"), conn.Close())
+		})
 	}
 }
 
@@ -210,7 +213,7 @@ func proc(pid int, name string) string { return filepath.Join("/proc", strconv.I
 // eventually polls until cond returns nil, or fails the test after limit.
 func eventually(t *testing.T, limit time.Duration, what string, cond func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), limit) // cleanups wait too
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -24,6 +24,7 @@ type nodes struct {
 // TestSystemFailsOverByItself shows that what failover.yaml claims is so,
 // without any of Squall: the experiment's verdict then rests on the system.
 func TestSystemFailsOverByItself(t *testing.T) {
+	t.Parallel()
 	s := up(t)
 	s.ready(t)
 	if got := s.nodes(t).Roles["redis-1"]; got != "primary" {
