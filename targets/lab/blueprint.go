@@ -18,10 +18,12 @@ import (
 func (w *World) blueprint(o targets.StartOptions) (blueprint, error) {
 	p := blueprint{Dir: o.Dir}
 	var errs []error
+	wrong := map[string]bool{} // replicas are all wrong alike
 	for _, d := range w.hosts {
 		h, err := d.resolve(o)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("lab host %s: %w", d.name, err))
+		if err != nil && !wrong[d.key] {
+			wrong[d.key] = true
+			errs = append(errs, fmt.Errorf("lab host %s: %w", d.key, err))
 		}
 		p.Hosts = append(p.Hosts, h)
 	}

@@ -43,6 +43,8 @@ func TestMain(m *testing.M) {
 			code, _ := strconv.Atoi(os.Args[2])
 			fmt.Println("crashing with", code)
 			os.Exit(code)
+		case "test-as", "test-as-covered":
+			become(os.Args[1] == "test-as-covered", os.Args[2:])
 		case "test-ask":
 			_, err := (&client{dir: os.Args[2]}).call(context.Background(), request{Op: opList})
 			fmt.Println(err)

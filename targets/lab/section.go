@@ -238,6 +238,7 @@ func (h Host) names(key string) []string {
 // declared is one host after replicas were counted out.
 type declared struct {
 	name string
+	key  string // in the section
 	Host
 }
 
@@ -246,7 +247,7 @@ func (s *Section) flatten() []declared {
 	var all []declared
 	for key, h := range s.Hosts {
 		for _, name := range h.names(key) {
-			all = append(all, declared{name: name, Host: h})
+			all = append(all, declared{name: name, key: key, Host: h})
 		}
 	}
 	slices.SortFunc(all, func(a, b declared) int { return strings.Compare(a.name, b.name) })

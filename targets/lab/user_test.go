@@ -11,7 +11,13 @@ import (
 
 // TestSuiteAsOrdinaryUser runs all other tests again as the user nobody, for whom
 // a lab is in a user namespace.
-func TestSuiteAsOrdinaryUser(t *testing.T) {
+func TestSuiteAsOrdinaryUser(t *testing.T) { suiteAs(t, "test-as") }
+
+// TestSuiteAsOrdinaryUserInContainer does the same where a part of /proc is
+// covered, as it is in containers: the kernel then refuses a fresh one.
+func TestSuiteAsOrdinaryUserInContainer(t *testing.T) { suiteAs(t, "test-as-covered") }
+
+func suiteAs(t *testing.T, word string) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to become an ordinary user; run as one, all other tests show the same")
 	}
@@ -24,12 +30,30 @@ func TestSuiteAsOrdinaryUser(t *testing.T) {
 	must(t, os.Chmod(dir, 0o777))
 	bin := filepath.Join(dir, "lab.test")
 	copyFile(t, os.Args[0], bin)
-	cmd := exec.CommandContext(t.Context(), bin, "-test.skip", "TestSuiteAsOrdinaryUser", "-test.timeout", "5m")
+	cmd := exec.CommandContext(t.Context(), bin, word, "-test.skip", "TestSuiteAs", "-test.timeout", "5m")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "HOME="+dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("as an ordinary user: %v\n%s", err, out)
+	}
+}
+
+// become turns this process, in a mount namespace of its own, into the suite run
+// by nobody.
+func become(covered bool, args []string) {
+	if covered {
+		if err := syscall.Mount("/dev/null", "/proc/meminfo", "", syscall.MS_BIND, ""); err != nil {
+			panic(err)
+		}
+	}
+	for _, err := range []error{
+		syscall.Setgroups(nil), syscall.Setgid(65534), syscall.Setuid(65534),
+		syscall.Exec(os.Args[0], append([]string{os.Args[0]}, args...), os.Environ()),
+	} {
+		if err != nil {
+			panic(err)
+		}
 	}
 }
 
