@@ -22,6 +22,10 @@ var (
 	defaultLimit    = units.Duration(time.Hour)
 )
 
+// longestDefault bounds how far the default baseline grows with what steady
+// needs.
+const longestDefault = time.Minute
+
 // maxSteps bounds a method with its repeats written out.
 const maxSteps = 10_000
 
@@ -131,7 +135,7 @@ func (x *draft) checkGuards() {
 func (x *draft) checkTiming() {
 	n := x.root.child("timing")
 	if n.child("baseline") == nil {
-		x.Timing.Baseline = defaultBaseline
+		x.Timing.Baseline = max(defaultBaseline, units.Duration(min(longestDefault, x.steadyNeeds())))
 	} else if x.Timing.Baseline == 0 && n.at("baseline").kind == scalar {
 		x.zero(n.at("baseline"), "baseline")
 	}
@@ -176,15 +180,33 @@ func (x *draft) checkWindows() {
 			x.d.fail(h.node.at("recovery"), "recovery: %s cannot be seen in the %s that timing.recovery waits: raise timing.recovery",
 				h.value.Recovery.claim.Wanted(), x.Timing.Recovery)
 		}
+	}
+	x.eachSteady(func(c claim, rate units.Rate, need time.Duration) {
+		if need > x.Timing.Baseline.D() && x.Timing.Baseline > 0 {
+			x.d.fail(c.node, "%s %s takes %s to judge at %s, and timing.baseline is %s: raise timing.baseline or the probe's rate",
+				c.Metric, c.Wanted(), units.Duration(need), rate, x.Timing.Baseline)
+		}
+	})
+}
+
+// steadyNeeds is how long the baseline must be for every claim to be judged.
+func (x *draft) steadyNeeds() time.Duration {
+	longest := time.Duration(0)
+	x.eachSteady(func(_ claim, _ units.Rate, need time.Duration) { longest = max(longest, need) })
+	return longest
+}
+
+// eachSteady calls one for every claim of steady on a probe that is known.
+func (x *draft) eachSteady(one func(c claim, rate units.Rate, need time.Duration)) {
+	for _, h := range x.Hypothesis {
 		i := slices.Index(x.Probes.names(), h.name)
-		if i < 0 || x.Probes[i].value.rate == nil || x.Timing.Baseline == 0 {
+		if i < 0 || x.Probes[i].value.rate == nil {
 			continue
 		}
 		rate := *x.Probes[i].value.rate
 		for _, c := range h.value.Steady {
-			if need := verifier.SteadyWindow([]verifier.Claim{c.Claim}, rate); need > x.Timing.Baseline.D() {
-				x.d.fail(c.node, "%s %s takes %s to judge at %s, and timing.baseline is %s: raise timing.baseline or the probe's rate",
-					c.Metric, c.Wanted(), units.Duration(upTo(need, time.Second)), rate, x.Timing.Baseline)
+			if !c.Relative() {
+				one(c, rate, upTo(verifier.SteadyWindow([]verifier.Claim{c.Claim}, rate), time.Second))
 			}
 		}
 	}

@@ -99,8 +99,8 @@ type Guard struct {
 
 // Timing is how long the run measures before and after the method.
 type Timing struct {
-	Baseline units.Duration `yaml:"baseline,omitempty" jsonschema_description:"before anything is disturbed; default 10s"`
-	Recovery units.Duration `yaml:"recovery,omitempty" jsonschema_description:"at most, after the last fault, until steady again; default 30s"`
+	Baseline units.Duration `yaml:"baseline,omitempty" jsonschema_description:"before anything is disturbed; default 10s, or what steady needs, up to 1m"`
+	Recovery units.Duration `yaml:"recovery,omitempty" jsonschema_description:"at most, after the last fault, until steady again; default 30s, or the longest recovery that is claimed"`
 }
 
 // Limits bound what a run may do.

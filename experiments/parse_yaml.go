@@ -179,14 +179,17 @@ func (g *grower) sequence(t *ast.SequenceNode, depth int) (*node, error) {
 
 func (g *grower) mapping(a ast.Node, values []*ast.MappingValueNode, depth int) (*node, error) {
 	n := g.place(a, &node{kind: mapping})
-	var merged []*node
+	var (
+		merged  []*node
+		mergeAt ast.Node
+	)
 	for i, v := range values {
 		c, err := g.grow(v.Value, depth+1)
 		if err != nil {
 			return nil, err
 		}
 		if v.Key.IsMergeKey() {
-			merged = append(merged, c)
+			merged, mergeAt = append(merged, c), v.Key
 			continue
 		}
 		k, err := g.key(v.Key, depth)
@@ -202,7 +205,7 @@ func (g *grower) mapping(a ast.Node, values []*ast.MappingValueNode, depth int) 
 		n.entries = append(n.entries, entry{k, c})
 	}
 	for _, m := range merged {
-		if err := g.merge(a, n, m); err != nil {
+		if err := g.merge(mergeAt, n, m); err != nil {
 			return nil, err
 		}
 	}

@@ -13,20 +13,37 @@ func (d *decoder) validate(n *node, v interface{ Validate() error }, name string
 	}
 }
 
-// validatePart is validate for v of which not all could be decoded: it says only
-// what is wrong with a value that stands in the file, because the rest may follow
-// from what is noted already.
+// validatePart is validate for v of which not all could be decoded: it leaves out
+// what may follow from a mistake that is noted already, in the part of the file
+// that the error is about.
 func (d *decoder) validatePart(n *node, v interface{ Validate() error }, name string) {
-	noted := func(at *node) bool {
-		return slices.ContainsFunc(*d.problems, func(p Problem) bool {
-			return p.File == d.source.name && p.Line == at.line && p.Column == at.col
-		})
-	}
 	for _, err := range each(v.Validate()) {
-		if at := place(n, err.Error()); at != n && at.kind == scalar && !noted(at) {
+		at := place(n, err.Error())
+		noted := slices.ContainsFunc(*d.problems, func(p Problem) bool {
+			return p.File == d.source.name && at.covers(p.Line, p.Column)
+		})
+		if !noted {
 			d.fail(at, "%s", prefixed(name, err.Error()))
 		}
 	}
+}
+
+// covers reports whether n, or a part of it, stands at that place.
+func (n *node) covers(line, col int) bool {
+	if n.line == line && n.col == col {
+		return true
+	}
+	for _, i := range n.items {
+		if i.covers(line, col) {
+			return true
+		}
+	}
+	for _, e := range n.entries {
+		if (e.key.line == line && e.key.col == col) || e.value.covers(line, col) {
+			return true
+		}
+	}
+	return false
 }
 
 // each takes joined errors apart.

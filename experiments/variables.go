@@ -70,7 +70,10 @@ type expander struct {
 	why       map[string]string // names that have no value, and why not
 }
 
-type expandError struct{ message, suggestion string }
+type expandError struct {
+	message, suggestion string
+	follows             bool // from a mistake that is noted already
+}
 
 func (e *expandError) Error() string { return e.message }
 
@@ -107,7 +110,7 @@ func (x expander) value(name string) (string, *expandError) {
 		return v, nil
 	}
 	if why, ok := x.why[name]; ok {
-		return "", &expandError{message: why}
+		return "", &expandError{message: why, follows: true}
 	}
 	if v, ok := x.values[name]; ok {
 		return v, nil
@@ -241,7 +244,9 @@ func (d *decoder) resolve(n *node, out *declared, g given, name string, under []
 	if err != nil {
 		if out.why[name] == "" {
 			out.why[name] = fmt.Sprintf("the variable %s has no value", name)
-			d.suggest(at, err.suggestion, "%s", err.message)
+			if !err.follows {
+				d.suggest(at, err.suggestion, "%s", err.message)
+			}
 		}
 		return
 	}
