@@ -11,6 +11,8 @@ import (
 
 	"github.com/squall-chaos/squall/experiments/probes"
 	"github.com/squall-chaos/squall/injectors"
+	"github.com/squall-chaos/squall/targets"
+	"github.com/squall-chaos/squall/targets/docker"
 )
 
 func newList() *cobra.Command {
@@ -58,28 +60,27 @@ func listProbes(w io.Writer) error {
 	return tw.Flush()
 }
 
-// lister is implemented by drivers that can tell all their targets without a
-// selector.
-type lister interface {
-	List(ctx context.Context) ([]string, error)
-}
+// readable selects all targets of the drivers that have few enough to be read.
+var readable = map[string]targets.Selector{"docker": &docker.Selector{Name: "*"}}
 
+// listTargets says how each driver selects, and which targets of it run now where
+// there are few enough to be read.
 func listTargets(ctx context.Context, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for _, d := range allDrivers() {
 		fmt.Fprintf(w, "%s  %s\n", d.Name(), d.Doc())
-		l, ok := d.(lister)
+		everything, ok := readable[d.Name()]
 		if !ok {
 			continue
 		}
-		lines, err := l.List(ctx)
+		found, err := d.Find(ctx, everything)
 		if err != nil {
 			fmt.Fprintf(w, "  cannot be asked: %s\n", inert(err.Error()))
 			continue
 		}
-		for _, line := range lines {
-			fmt.Fprintf(w, "  %s\n", inert(line))
+		for _, t := range found {
+			fmt.Fprintf(w, "  %s  %.12s\n", inert(t.Name()), t.Ref().ID)
 		}
 	}
 	return nil

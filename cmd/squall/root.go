@@ -68,7 +68,6 @@ Exit codes: 0 held, 1 deviated, 2 wrong usage or an invalid file,
   squall recover`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetIn(s.in)
