@@ -25,8 +25,9 @@ import (
 type JSONMatch map[string]Expected
 
 // Expected is a JSON value, or a comparison such as ">= 3", "!= 0" or "!= gone".
+// The zero value is null.
 type Expected struct {
-	op    string // ==, !=, <=, >=, < or >
+	op    string // ==, !=, <=, >=, < or >; empty is ==
 	value any    // as encoding/json decodes
 }
 
@@ -52,7 +53,7 @@ func (e *Expected) set(v any) error {
 	if err := json.Unmarshal(b, &e.value); err != nil {
 		return err
 	}
-	e.op = "=="
+	e.op = ""
 	s, ok := e.value.(string)
 	if !ok {
 		return nil
@@ -79,7 +80,7 @@ func (e *Expected) set(v any) error {
 // String is what is expected as a person would say it.
 func (e Expected) String() string {
 	b, _ := json.Marshal(e.value)
-	if e.op == "==" {
+	if e.op == "==" || e.op == "" {
 		return string(b)
 	}
 	return e.op + " " + string(b)
@@ -87,7 +88,7 @@ func (e Expected) String() string {
 
 func (e Expected) met(got any) bool {
 	switch e.op {
-	case "==":
+	case "", "==":
 		return reflect.DeepEqual(got, e.value)
 	case "!=":
 		return !reflect.DeepEqual(got, e.value)
