@@ -409,6 +409,18 @@ func TestKillKeepsItDown(t *testing.T) {
 	}
 }
 
+func TestKillWaitsForASlowEnd(t *testing.T) {
+	c := dockertest.Run(t, dockertest.Options{Args: []string{"-term-after", "300ms", "-term-code", "5"}})
+	waitReady(t, c)
+	g := open(t, c)
+	if err := g.Kill(dockertest.Context(t), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if s := state(t, g); s.Status != targets.Exited || s.ExitCode != 5 {
+		t.Errorf("state %+v, want its own exit code", s)
+	}
+}
+
 func TestKillEndsAPausedContainer(t *testing.T) {
 	g := open(t, dockertest.Run(t, dockertest.Options{}))
 	if err := g.Pause(dockertest.Context(t)); err != nil {

@@ -389,6 +389,8 @@ func (ns namespace) nameserver(t testing.TB, address string, zone map[string][]s
 				return
 			}
 			_, _ = p.WriteTo([]byte("stray"), from)
+			forged := reply(append([]byte{^buf[0]}, buf[1:n]...), nil, true) // another ID: not to be believed
+			_, _ = p.WriteTo(forged, from)
 			_, _ = p.WriteTo(reply(buf[:n], zone, true), from)
 		}
 	}()

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +34,14 @@ func TestMain(m *testing.M) {
 	case "idle":
 	case "deaf":
 		signal.Ignore(syscall.SIGTERM)
+	case "busy":
+		runtime.GOMAXPROCS(32)
+		for range 32 {
+			go func() {
+				for n := 1; n > 0; n |= 1 { // for ever
+				}
+			}()
+		}
 	case "log":
 		fmt.Println("started")
 		fmt.Fprintln(os.Stderr, "started too")
@@ -248,7 +258,11 @@ func TestSelectorValidation(t *testing.T) {
 }
 
 func TestPauseStopsEveryThread(t *testing.T) {
-	c := start(t, "idle")
+	c := start(t, "busy")
+	waitFor(t, "all its threads are busy", func() bool {
+		states, _ := threadStates(c.pid())
+		return bytes.Count(states, []byte("R")) >= 30
+	})
 	g := c.target(t, New())
 	for range 2 { // twice: idempotent
 		if err := g.Pause(testContext(t)); err != nil {
@@ -524,6 +538,20 @@ func TestTwinsAllComeBack(t *testing.T) {
 				t.Errorf("%d references, %d processes, want 4", len(refs), len(marked(marker)))
 			}
 		})
+	}
+}
+
+func TestTwinsComeBackThoughOneOfUsForgot(t *testing.T) {
+	marker := fmt.Sprintf("marker-forgot-%d", time.Now().UnixNano())
+	d := New()
+	a, b := startAs(t, "idle", marker).target(t, d), startAs(t, "idle", marker).target(t, d)
+	first, second := captured(t, d, a), captured(t, d, b)
+	_ = a.Kill(testContext(t), syscall.SIGKILL)
+	_ = b.Kill(testContext(t), syscall.SIGKILL)
+	restored(t, d, a.Ref(), first)
+	restored(t, New(), b.Ref(), second)
+	if n := len(marked(marker)); n != 2 {
+		t.Errorf("%d processes run, want 2", n)
 	}
 }
 
