@@ -1,4 +1,4 @@
-package main
+package main_test
 
 import (
 	"fmt"
@@ -280,12 +280,12 @@ func readHouse(t *testing.T) house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.drivers = drivers(h.files)
+	h.drivers = driversOf(h.files)
 	return h
 }
 
-// drivers are the packages below targets that have the methods of a driver.
-func drivers(files []goFile) []string {
+// driversOf returns the packages below targets that have the methods of a driver.
+func driversOf(files []goFile) []string {
 	methods := map[string][]string{}
 	for _, f := range files {
 		if path.Dir(f.pkg) == "targets" && !f.test {
