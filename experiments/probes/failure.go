@@ -145,8 +145,11 @@ func innermost(err error) string {
 	}
 	text := err.Error()
 	switch {
-	case strings.HasPrefix(text, "malformed HTTP"), strings.Contains(text, "malformed MIME header"):
+	case strings.HasPrefix(text, "malformed HTTP"), strings.Contains(text, "malformed MIME header"),
+		strings.HasPrefix(text, "readLoopPeekFailLocked"): // net/http: an answer before the question
 		return "malformed response"
+	case text == "http: server closed idle connection":
+		return "connection closed"
 	case strings.HasPrefix(text, "stream error"):
 		return "HTTP/2 stream error"
 	}

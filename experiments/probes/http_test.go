@@ -213,8 +213,8 @@ func TestHTTPTimesOut(t *testing.T) {
 func TestHTTPFailuresReadAlike(t *testing.T) {
 	for _, c := range []struct{ url, want string }{
 		{"http://" + refusing(t), "connection refused"},
-		{"http://" + serve(t, func(net.Conn) {}), "connection closed"},
-		{"http://" + serve(t, func(c net.Conn) { fmt.Fprint(c, "SSH-2.0-x\r\n"); hang(c) }), "malformed response"},
+		{"http://" + serve(t, asked), "connection closed"},
+		{"http://" + serve(t, func(c net.Conn) { asked(c); fmt.Fprint(c, "SSH-2.0-x\r\n"); hang(c) }), "malformed response"},
 		{"http://" + serve(t, reset), "connection reset"},
 		{"http://nowhere.invalid", "name not found: nowhere.invalid"},
 	} {
@@ -231,9 +231,15 @@ func TestHTTPFailuresReadAlike(t *testing.T) {
 	}
 }
 
-func reset(c net.Conn) {
+// asked waits for a request.
+func asked(c net.Conn) {
 	buf := make([]byte, 1024)
 	_, _ = c.Read(buf)
+}
+
+// reset cuts the connection off once it was asked something.
+func reset(c net.Conn) {
+	asked(c)
 	_ = c.(*net.TCPConn).SetLinger(0)
 }
 

@@ -218,6 +218,30 @@ func (c Claim) Trailing() time.Duration {
 	return 5 * time.Second
 }
 
+// TrailingAt is Trailing, or longer if readings at that rate need longer to say
+// anything: a guard on a shorter window would never break.
+func (c Claim) TrailingAt(rate units.Rate) time.Duration {
+	if c.Over > 0 {
+		return c.Over
+	}
+	return max(c.Trailing(), SteadyWindow([]Claim{c}, rate))
+}
+
+// Judgeable says why c can never be held or broken on readings at that rate,
+// however long they are taken; nil if it can.
+func (c Claim) Judgeable(rate units.Rate) error {
+	interval := rate.Interval()
+	if have := int(c.Over.Seconds() * rate.PerSecond()); c.Over > 0 && have < c.MinSamples() {
+		return fmt.Errorf("%s: there are only %d readings in %s at %s, and this claim needs %d: raise the probe's rate or the span",
+			c, have, units.Duration(c.Over), rate, c.MinSamples())
+	}
+	if limit := seconds(c.Bound.Value / 2); c.Metric == "outage" && interval > limit {
+		return fmt.Errorf("%s: readings %s apart are too coarse for it: raise the probe's rate to at least one every %s",
+			c, units.Duration(interval), units.Duration(limit))
+	}
+	return nil
+}
+
 // SteadyWindow is how long a window must be so that all claims can be judged on
 // readings at that rate, with the share of them missing that Judge puts up with;
 // at least 1 s.

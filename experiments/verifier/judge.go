@@ -43,8 +43,11 @@ func (j Judgement) Check(probe, phase string, c Claim) reports.Check {
 // them (Claim.MinSamples), when more than a tenth of those that were due are
 // missing, when a relative bound has no baseline that was measured as well as
 // that, or when the baseline is zero. What is certain in spite of missing
-// readings (too many failures, too long an outage, too high a maximum) is
-// broken, not unknown.
+// readings (too many failures, too long an outage, too high a maximum, too little
+// success even if all that is missing were good) is broken, not unknown.
+//
+// While a run lasts, w should end where all that was due has come in
+// (Sampler.Settled): up to now the slow readings are missing.
 func Judge(c Claim, w Window, baseline *Window) Judgement {
 	j := Judgement{Status: reports.CheckUnknown, Wanted: c.Wanted(), Got: nothing}
 	m, ok := metricOf(c.Metric)
@@ -144,6 +147,10 @@ func (c Claim) judge(m metric, w Window, limit float64, j Judgement) Judgement {
 
 // surelyBroken reports whether no reading that is missing could save c.
 func (c Claim) surelyBroken(m metric, t tally, v, limit float64) bool {
+	if m.name == "success" && (c.Op == AtLeast || c.Op == Above) && t.measured >= c.MinSamples() {
+		due := t.due()
+		return !c.Op.met(100*float64(t.succeeded()+due-t.measured)/float64(due), limit)
+	}
 	if !m.certain || t.measured == 0 || (c.Op != AtMost && c.Op != Below) {
 		return false
 	}

@@ -85,12 +85,18 @@ func (t *tally) count(r record) {
 // be missing before nothing is said of it any more.
 const missingShare = 0.1
 
+// due is how many readings were due in the window.
+func (t tally) due() int {
+	n := t.measured + t.unmeasured
+	if t.interval > 0 {
+		n = max(n, int(t.length/t.interval))
+	}
+	return n
+}
+
 // uncovered says why too much of the window was not measured; "" if enough was.
 func (t tally) uncovered(w Window) string {
-	due := t.measured + t.unmeasured
-	if t.interval > 0 {
-		due = max(due, int(t.length/t.interval))
-	}
+	due := t.due()
 	missing := due - t.measured
 	if missing <= 1 && t.measured > 0 || float64(missing) <= missingShare*float64(due) {
 		return ""
