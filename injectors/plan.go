@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/squall-chaos/squall/targets"
 )
 
@@ -70,22 +72,26 @@ func (v victim) capture(ctx context.Context, r Request, remove bool) (targets.Bl
 	return b, nil
 }
 
-// planEach plans one change for each target, which must be running.
+// planEach plans one change for each target, which must be running. It reads many
+// targets at a time; one must be safe for that.
 func planEach(ctx context.Context, r Request, one func(victim) (change, error)) ([]change, error) {
 	var (
-		changes []change
-		errs    []error
+		changes = make([]change, len(r.Targets))
+		errs    = make([]error, len(r.Targets))
+		group   errgroup.Group
 	)
-	for _, t := range r.Targets {
-		v, err := examine(ctx, r, t)
-		if err == nil {
-			var c change
-			if c, err = one(v); err == nil {
-				changes = append(changes, c)
+	group.SetLimit(atOnce)
+	for i, t := range r.Targets {
+		group.Go(func() error {
+			v, err := examine(ctx, r, t)
+			if err == nil {
+				changes[i], err = one(v)
 			}
-		}
-		errs = append(errs, err)
+			errs[i] = err
+			return nil // all targets' errors are wanted
+		})
 	}
+	_ = group.Wait()
 	return changes, errors.Join(errs...)
 }
 

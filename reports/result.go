@@ -60,7 +60,7 @@ func Worse(a, b int) int {
 }
 
 // Result is one run from its file to its verdict. Times within the run are
-// offsets from Started, in seconds.
+// seconds from the start of the baseline.
 type Result struct {
 	Version   int               `json:"version"`
 	Run       string            `json:"run"`      // the run's name, unique on its machine

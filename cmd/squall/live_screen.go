@@ -134,11 +134,20 @@ func call(f func()) tea.Cmd {
 	}
 }
 
-func (s *screen) handle(e runner.Event) {
-	if s.epoch.IsZero() && !e.At.IsZero() {
-		s.epoch = e.At.Add(-time.Duration(e.T * float64(time.Second)))
+// setClock takes the time from an event. The run's seconds count from the first
+// phase; until then they stand still, and what has passed is how long it prepares.
+func (s *screen) setClock(e runner.Event) {
+	if e.At.IsZero() {
+		return
+	}
+	if s.epoch.IsZero() || e.Kind == runner.PhaseStarted {
+		s.epoch, s.now = e.At.Add(-time.Duration(e.T*float64(time.Second))), e.T
 	}
 	s.now = max(s.now, e.T)
+}
+
+func (s *screen) handle(e runner.Event) {
+	s.setClock(e)
 	switch e.Kind {
 	case runner.RunStarted:
 		s.title, s.run, s.seed, s.spans = reports.Inert(e.Text), reports.Inert(e.Run), e.Seed, inertSpans(e.Timeline)

@@ -214,3 +214,14 @@ func TestLastFrameEndsEmpty(t *testing.T) {
 		}
 	}
 }
+
+func TestClockCountsFromTheFirstPhaseHoweverLongThePreparationTook(t *testing.T) {
+	s := newScreen(viewOptions{}, liveColors(io.Discard, false))
+	s.Update([]runner.Event{{Kind: runner.RunStarted, At: epoch}})
+	s.Update(tick(epoch.Add(5 * time.Second)))
+	s.Update([]runner.Event{{Kind: runner.PhaseStarted, Phase: "baseline", At: epoch.Add(7 * time.Second)}})
+	s.Update(tick(epoch.Add(8 * time.Second)))
+	if s.now != 1 {
+		t.Errorf("one second into the baseline the clock says %.1fs", s.now)
+	}
+}

@@ -65,13 +65,25 @@ func survey(ctx context.Context) ([]inForce, error) {
 	if err != nil {
 		return nil, err
 	}
+	list, err := injectors.Holders(ctx)
+	if err != nil {
+		return nil, err
+	}
+	holders := map[string]injectors.Holder{}
+	for _, h := range list {
+		holders[h.Dir] = h
+	}
 	all := []inForce{}
 	for _, d := range dirs {
 		j, err := injectors.ReadJournalFile(d.Dir)
+		f := inForce{Run: d.Name, Dir: d.Dir}
 		if errors.Is(err, fs.ErrNotExist) {
+			if h, ok := holders[d.Dir]; ok {
+				f.Holder, f.Alive, f.Err = h, true, fmt.Sprintf("its journal is gone: agent %d undoes what it holds when its run ends", h.PID)
+				all = append(all, f)
+			}
 			continue
 		}
-		f := inForce{Run: d.Name, Dir: d.Dir}
 		if err != nil {
 			f.Err = err.Error()
 		} else {

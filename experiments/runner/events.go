@@ -36,7 +36,7 @@ const (
 type Event struct {
 	Kind     EventKind          `json:"kind"`
 	At       time.Time          `json:"at"`
-	T        float64            `json:"t"` // seconds since the run started
+	T        float64            `json:"t"` // seconds since the baseline started; 0 before
 	Run      string             `json:"run,omitempty"`
 	Dir      string             `json:"dir,omitempty"`
 	Seed     uint64             `json:"seed,omitempty"`

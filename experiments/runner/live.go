@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/squall-chaos/squall/injectors"
 	"github.com/squall-chaos/squall/targets"
 )
@@ -14,19 +16,28 @@ import (
 // an error.
 func (r *run) liveTargets(ctx context.Context, group string) ([]targets.Target, error) {
 	var (
-		live []targets.Target
-		errs []error
+		chosen = r.groups[group].Chosen
+		live   = make([]targets.Target, len(chosen))
+		errs   = make([]error, len(chosen))
+		all    errgroup.Group
 	)
-	for _, t := range r.groups[group].Chosen {
-		now, err := r.reopen(ctx, t)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", t.Name(), err))
-			continue
-		}
-		live = append(live, now)
+	all.SetLimit(atOnce)
+	for i, t := range chosen {
+		all.Go(func() error {
+			now, err := r.reopen(ctx, t)
+			if err != nil {
+				errs[i] = fmt.Errorf("%s: %w", t.Name(), err)
+			}
+			live[i] = now
+			return nil // all targets' errors are wanted
+		})
 	}
+	_ = all.Wait()
 	return live, errors.Join(errs...)
 }
+
+// atOnce bounds how many targets are looked for at the same time.
+const atOnce = 64
 
 // reopen finds a chosen target in its present incarnation.
 func (r *run) reopen(ctx context.Context, t targets.Target) (targets.Target, error) {
