@@ -59,7 +59,7 @@ func (s *stepEntry) decode(d *decoder, n *node) {
 		return
 	}
 	for _, k := range stepKeys {
-		if n.child(k) == nil {
+		if n.child(k) == nil || s.key == StepFault && k == StepCheck { // check is a parameter of exec, too
 			continue
 		}
 		if s.key != "" {
