@@ -195,7 +195,7 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 func TestCancelledStartLeavesNothing(t *testing.T) {
 	hang := Host{Run: command("test-deaf"), Env: map[string]string{"MARK": "${lab}"}, Ready: &Ready{TCP: ":80"}}
 	for name, s := range map[string]*Section{
-		"while building":    {Build: Commands{command("test-deaf", "${lab}")}, Hosts: map[string]Host{"a": hang}},
+		"while building":    {Build: Commands{{"/bin/sh", "-c", os.Args[0] + " test-deaf ${lab} & wait"}}, Hosts: map[string]Host{"a": hang}},
 		"while not ready":   {Hosts: map[string]Host{"a": hang}},
 		"before it started": {Hosts: map[string]Host{"a": hang}},
 	} {

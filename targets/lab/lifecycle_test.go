@@ -86,6 +86,7 @@ func TestSignalLetsThePolicyReact(t *testing.T) {
 }
 
 func TestRestartPolicies(t *testing.T) {
+	begun := time.Now()
 	w := start(t, &Section{Hosts: map[string]Host{
 		"no":       {Run: command("test-crash", "3")},
 		"failed":   {Run: command("test-crash", "3"), Restart: restartOnFailure},
@@ -94,7 +95,10 @@ func TestRestartPolicies(t *testing.T) {
 	}})
 	host := func(name string) *Target { return &Target{client: w.client, host: name} }
 	for _, name := range []string{"failed", "always"} {
-		eventually(t, name+" is restarted twice", func() bool { return state(t, host(name)).Restarts >= 2 })
+		eventually(t, name+" is restarted four times", func() bool { return state(t, host(name)).Restarts >= 4 })
+	}
+	if took := time.Since(begun); took < 15*backoffFirst {
+		t.Errorf("four restarts within %v: the delays do not double", took)
 	}
 	for name, code := range map[string]int{"no": 3, "finished": 0} {
 		s := state(t, host(name))
@@ -156,12 +160,13 @@ func TestPauseStopsEveryProcess(t *testing.T) {
 		"server": serverHost(),
 		"daemon": {Run: command("test-daemon", "test-daemon", "test-sleep")},
 		"forker": {Run: command("test-fork")},
+		"pair":   pairHost(),
 	}})
 	eventually(t, "the daemon left its parents", func() bool {
 		d := one(t, w, "daemon")
 		return strings.HasPrefix(cmdline(state(t, d).PID), os.Args[0]+"\x00test-sleep\x00")
 	})
-	for _, name := range []string{"server", "daemon", "forker"} {
+	for _, name := range []string{"server", "daemon", "forker", "pair"} {
 		h := one(t, w, name)
 		s := state(t, h)
 		for range 5 {
@@ -193,7 +198,7 @@ func TestPauseStopsEveryProcess(t *testing.T) {
 }
 
 func TestCrashTakesTheHostsOtherProcessesWithIt(t *testing.T) {
-	w := start(t, &Section{Hosts: map[string]Host{"a": {Run: []string{"/bin/sh", "-c", os.Args[0] + " test-sleep & exec " + os.Args[0] + " test-serve :80"}, Ready: &Ready{TCP: ":80"}}}})
+	w := start(t, &Section{Hosts: map[string]Host{"a": pairHost()}})
 	a := one(t, w, "a")
 	site, err := a.Site(t.Context())
 	must(t, err)
@@ -204,6 +209,14 @@ func TestCrashTakesTheHostsOtherProcessesWithIt(t *testing.T) {
 	}
 	must(t, a.Signal(t.Context(), syscall.SIGKILL))
 	eventually(t, "all are gone", func() bool { return len(inNetwork(ns)) == 0 })
+}
+
+// pairHost runs two processes.
+func pairHost() Host {
+	return Host{
+		Run:   []string{"/bin/sh", "-c", os.Args[0] + " test-sleep & exec " + os.Args[0] + " test-serve :80"},
+		Ready: &Ready{TCP: ":80"},
+	}
 }
 
 func TestNetworkSurvivesARestart(t *testing.T) {

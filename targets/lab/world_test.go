@@ -3,8 +3,11 @@ package lab
 import (
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/squall-chaos/squall/targets"
 )
@@ -89,5 +92,29 @@ func TestSiteIsTheProcessAsThisMachineSeesIt(t *testing.T) {
 	}
 	if !strings.HasPrefix(site.Cgroup, "/") {
 		t.Errorf("cgroup %q", site.Cgroup)
+	}
+}
+
+func TestIPv6IsUsableAtOnce(t *testing.T) {
+	w := start(t, &Section{Hosts: map[string]Host{"a": {Run: command("test-sleep")}}})
+	site, err := one(t, w, "a").Site(t.Context())
+	must(t, err)
+	table, err := os.ReadFile(strings.Replace(site.NetNS, "/ns/net", "/net/if_inet6", 1))
+	must(t, err)
+	found := false
+	for line := range strings.Lines(string(table)) {
+		f := strings.Fields(line) // address, index, prefix, scope, flags, device
+		if len(f) != 6 || !strings.HasPrefix(f[0], "fd53") {
+			continue
+		}
+		found = true
+		flags, err := strconv.ParseUint(f[4], 16, 8)
+		must(t, err)
+		if flags&unix.IFA_F_TENTATIVE != 0 {
+			t.Errorf("the address is still being checked for duplicates: %s", line)
+		}
+	}
+	if !found {
+		t.Errorf("the host has no IPv6 address:\n%s", table)
 	}
 }
