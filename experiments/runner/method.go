@@ -87,7 +87,8 @@ func (r *run) repeat(ctx context.Context, p *experiments.Repeat, round string) {
 	}
 }
 
-// check judges claims on the last readings, now.
+// check judges claims on the last readings, now. One that does not hold ends the
+// method: what comes after it was meant for a system in which it holds.
 func (r *run) check(list []experiments.Check, id string) error {
 	now := r.now()
 	var broken []string
@@ -107,10 +108,12 @@ func (r *run) check(list []experiments.Check, id string) error {
 			}
 		}
 	}
-	if len(broken) > 0 {
-		return errors.New(strings.Join(broken, "; "))
+	if len(broken) == 0 {
+		return nil
 	}
-	return nil
+	err := errors.New(strings.Join(broken, "; "))
+	r.cancel(fmt.Errorf("%w: check %s: %w", errFutile, id, err))
+	return err
 }
 
 // confirm asks a person. Anything but a yes ends the run as aborted.

@@ -3,6 +3,7 @@ package runner
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/squall-chaos/squall/experiments/verifier"
@@ -131,9 +132,13 @@ func (r *run) verify() {
 	if !ok {
 		return
 	}
+	during := to
 	end := r.now()
 	if _, recovered, ok := r.span("recovery"); ok {
 		end = recovered
+	}
+	if r.left() {
+		during = end
 	}
 	for _, h := range r.e.Hypothesis {
 		w := r.probe(h.Probe)
@@ -142,7 +147,7 @@ func (r *run) verify() {
 		}
 		base := r.baselineOf(w)
 		for _, c := range h.During {
-			r.judged([]reports.Check{verifier.Judge(c, w.series.Window(from, to), base).Check(h.Probe, "during", c)})
+			r.judged([]reports.Check{verifier.Judge(c, w.series.Window(from, during), base).Check(h.Probe, "during", c)})
 		}
 		if r.stopped() {
 			continue
@@ -157,7 +162,8 @@ func (r *run) verify() {
 	}
 }
 
-// disturbed is the time from the first fault in force to the last one undone.
+// disturbed is the time from the first fault in force to the last one undone, or
+// injected if it is one that is not undone by us.
 func (r *run) disturbed() (from, to time.Duration, ok bool) {
 	if r.NoInject {
 		return r.span("method")
@@ -177,6 +183,14 @@ func (r *run) disturbed() (from, to time.Duration, ok bool) {
 	return from, to, ok
 }
 
+// left reports whether a fault left coming back to the system itself: what it does
+// to the system lasts until that has come back, however long ago it was injected.
+func (r *run) left() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.record.faults, func(f *reports.Fault) bool { return f.State == stateIrreversible })
+}
+
 // cope tells for each fault how the system went through it.
 func (r *run) cope() {
 	subjects := r.subjects()
@@ -192,7 +206,12 @@ func (r *run) cope() {
 				break
 			}
 		}
-		c := verifier.Cope(subjects, verifier.FaultSpan{Start: seconds(f.Start), End: seconds(f.End), Until: until})
+		span := verifier.FaultSpan{Start: seconds(f.Start), End: seconds(f.End), Until: until}
+		if f.State == stateIrreversible {
+			span.End = until
+		}
+		c := verifier.Cope(subjects, span)
+		c.RecoveredUnder = c.RecoveredUnder && f.State != stateIrreversible
 		f.Coping = &c
 	}
 }
