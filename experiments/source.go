@@ -111,7 +111,8 @@ func position(text []byte, offset int) (line, col int) {
 func (s *source) json() bool { return strings.EqualFold(filepath.Ext(s.name), ".json") }
 
 // expand returns the files that paths name: files as they are, and for folders
-// all experiment files below, sorted. A file named twice is taken once.
+// all experiment files below, sorted; Compose files are none. A file named twice is
+// taken once.
 func expand(paths []string) ([]string, Problems) {
 	var (
 		files    []string
@@ -131,6 +132,17 @@ func expand(paths []string) ([]string, Problems) {
 	return files, problems
 }
 
+// composeFile reports whether a file is one of Docker Compose by its name, as the
+// systems have them that experiments stand beside.
+func composeFile(name string) bool {
+	for _, pattern := range []string{"compose.y*ml", "compose.*.y*ml", "docker-compose.y*ml", "docker-compose.*.y*ml"} {
+		if ok, _ := filepath.Match(pattern, strings.ToLower(name)); ok {
+			return true
+		}
+	}
+	return false
+}
+
 func below(path string) ([]string, error) {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -146,6 +158,8 @@ func below(path string) ([]string, error) {
 			return err
 		case d.IsDir() && p != path && strings.HasPrefix(d.Name(), "."):
 			return fs.SkipDir
+		case composeFile(d.Name()):
+			return nil
 		case d.Type().IsRegular() && slices.Contains([]string{".yaml", ".yml", ".json"}, strings.ToLower(filepath.Ext(p))):
 			files = append(files, p)
 		}
