@@ -28,6 +28,8 @@ type command struct {
 	Timeout units.Duration         `json:"timeout"`
 	Secrets map[string]secrets.Ref `json:"secrets,omitempty"` // values are resolved when a command starts
 	Env     []string               `json:"env,omitempty"`
+
+	foreign bool // what do would bring about was in force before it: not ours to undo
 }
 
 func init() { registerChange(func() change { return new(command) }) }
@@ -45,6 +47,7 @@ func (c *command) describe() (do, undo string) {
 
 func (c *command) apply(ctx context.Context, w *world) error {
 	if r, err := c.run(ctx, w, c.Check); err == nil && r.code == 0 {
+		c.foreign = true
 		return fmt.Errorf("exec: %q already says that the fault is in force: somebody else did it, or the check cannot fail", c.Check[0])
 	}
 	r, err := c.run(ctx, w, c.Do)
@@ -79,6 +82,9 @@ func (c *command) lost(ctx context.Context, w *world) (Loss, error) {
 }
 
 func (c *command) revert(ctx context.Context, w *world) (targets.Ref, error) {
+	if c.foreign {
+		return targets.Ref{}, nil
+	}
 	r, err := c.run(ctx, w, c.Undo)
 	if err != nil {
 		return targets.Ref{}, fmt.Errorf("exec: undo: %w", err)
@@ -90,6 +96,9 @@ func (c *command) revert(ctx context.Context, w *world) (targets.Ref, error) {
 }
 
 func (c *command) residue(ctx context.Context, w *world) ([]string, error) {
+	if c.foreign {
+		return nil, nil
+	}
 	r, err := c.run(ctx, w, c.Check)
 	if err != nil {
 		return nil, fmt.Errorf("exec: check after undo: %w", err)

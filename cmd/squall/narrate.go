@@ -93,7 +93,10 @@ func tellFault(e runner.Event) (tone, string) {
 		if !proven {
 			tone = toneBad
 		}
-		return tone, fmt.Sprintf("%s in force on %s: %s%s (%s)", name, someOf(e.Targets, 4), e.Fault, lasting(e.For), proof)
+		if len(e.Targets) > 0 {
+			name += " in force on " + someOf(e.Targets, 4)
+		}
+		return tone, fmt.Sprintf("%s: %s%s (%s)", name, e.Fault, lasting(e.For), proof)
 	case runner.FaultLost:
 		return toneBad, name + " is not in force any more: " + e.Text
 	case runner.FaultReverting:

@@ -122,7 +122,11 @@ func (r *run) inject(ctx context.Context, a *attempt, changes []injectors.Change
 	}
 	bit, evidence, problems := true, []reports.Evidence{}, []string{}
 	for _, o := range out {
-		evidence = append(evidence, reports.Evidence(o.Evidence))
+		proof := reports.Evidence(o.Evidence)
+		if o.Err != "" {
+			proof.Asked, proof.Measured = a.step.String(), o.Err
+		}
+		evidence = append(evidence, proof)
 		switch {
 		case o.Err != "":
 			problems = append(problems, o.Target+": "+o.Err)

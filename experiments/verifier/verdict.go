@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/squall-chaos/squall/reports"
@@ -54,7 +55,9 @@ func Verdict(o Outcome) (reports.Verdict, []string) {
 func (o Outcome) unrecovered() []string {
 	var rs []string
 	for _, r := range o.Residue {
-		rs = append(rs, "left behind: "+r)
+		if !slices.ContainsFunc(o.Faults, func(f reports.Fault) bool { return slices.Contains(f.Residue, r) }) {
+			rs = append(rs, "left behind: "+r)
+		}
 	}
 	for _, f := range o.Faults {
 		for _, r := range f.Residue {
