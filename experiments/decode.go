@@ -47,10 +47,20 @@ func (d *decoder) suggest(n *node, suggestion, format string, args ...any) {
 	if n.kind == scalar {
 		offending = n.text
 	}
+	switch noted := len(*d.problems); {
+	case noted > maxProblems:
+		return
+	case noted == maxProblems:
+		*d.problems = append(*d.problems, Problem{File: d.source.name, Message: "there is more wrong than this: mend some of it first"})
+		return
+	}
 	p := d.source.problem(n.line, n.col, offending, fmt.Sprintf(format, args...))
 	p.Suggestion = suggestion
 	*d.problems = append(*d.problems, p)
 }
+
+// maxProblems is how many mistakes are told at once.
+const maxProblems = 500
 
 // failed reports whether run noted a mistake.
 func (d *decoder) failed(run func()) bool {

@@ -17,7 +17,7 @@ import (
 // holds no value of a secret: where the file refers to one, ${name} stays.
 type Experiment struct {
 	File        string // path as it was found
-	Document    int    // index within the file, from 0
+	Document    int    // index within the file, from 0, without empty documents
 	Source      []byte // the file's whole text
 	Title       string
 	Description string

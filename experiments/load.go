@@ -68,21 +68,16 @@ func (l *loader) source(s *source) error {
 	if err != nil {
 		return err
 	}
-	found := 0
 	for i, n := range docs {
-		if n == nil {
-			continue
-		}
-		found++
 		l.document(s, i, n)
 	}
-	if found == 0 {
+	if len(docs) == 0 {
 		return Problem{File: s.name, Message: "the file holds nothing but comments: an experiment needs at least title, targets, probes, hypothesis and method"}
 	}
 	return nil
 }
 
-// parse reads the documents of a file; empty ones are nil.
+// parse reads the documents of a file, without empty ones.
 func parse(s *source) ([]*node, error) {
 	if s.json() {
 		return parseJSON(s)

@@ -160,7 +160,7 @@ func (n *node) got() string {
 
 // shorten cuts text that is too long for a message.
 func shorten(s string) string {
-	const most = 60
+	const most = 80
 	if r := []rune(s); len(r) > most {
 		return string(r[:most]) + "…"
 	}

@@ -1,9 +1,9 @@
 package experiments
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -13,7 +13,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// parseYAML reads the documents of a YAML file. Empty documents are nil.
+// parseYAML reads the documents of a YAML file, without empty ones.
 func parseYAML(s *source) (docs []*node, err error) {
 	defer func() {
 		// The library is not proof against every input; a file is never a reason
@@ -22,43 +22,133 @@ func parseYAML(s *source) (docs []*node, err error) {
 			docs, err = nil, Problem{File: s.name, Message: fmt.Sprintf("this is not YAML that can be read: %v", r)}
 		}
 	}()
-	if n := bytes.Count(s.text, []byte("\n---")); n > maxDocuments {
-		return nil, Problem{File: s.name, Message: fmt.Sprintf("more than %d documents in one file: split it", maxDocuments)}
+	if countAny(s.text, "[]{},:?-&*!|>'\"%#\n") > maxIndicators {
+		return nil, tooMuch(s)
 	}
 	tokens := lexer.Tokenize(string(s.text))
 	if err := checkTokens(s, tokens); err != nil {
 		return nil, err
 	}
-	f, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		return nil, syntaxProblem(s, err)
+	parts := splitDocuments(s, tokens)
+	if len(parts) > maxDocuments {
+		return nil, Problem{File: s.name, Message: fmt.Sprintf("more than %d documents in one file: split it", maxDocuments)}
 	}
-	for _, d := range f.Docs {
-		if d.Body == nil || d.Body.Type() == ast.NullType {
-			docs = append(docs, nil)
+	for _, p := range parts {
+		found, err := p.parse(s)
+		if err != nil {
+			return nil, err
+		}
+		docs = append(docs, found...)
+	}
+	return docs, nil
+}
+
+// part is the text of one document, below that many lines of others.
+type part struct {
+	text  string
+	above int
+}
+
+// splitDocuments takes a file apart at its document marks. The library is given
+// one document at a time, because it leaves out all that follow an empty one.
+func splitDocuments(s *source, tokens token.Tokens) []part {
+	starts := []int{1}
+	for _, t := range tokens {
+		at := t.Position.Line
+		switch t.Type {
+		case token.DocumentEndType:
+			at++
+		case token.DocumentHeaderType:
+		default:
 			continue
 		}
-		g := grower{source: s, anchors: map[string]*node{}}
+		if at > starts[len(starts)-1] {
+			starts = append(starts, at)
+		}
+	}
+	s.line(1)
+	var parts []part
+	for i, from := range starts {
+		to := len(s.lines)
+		if i+1 < len(starts) {
+			to = starts[i+1] - 1
+		}
+		if from <= to {
+			parts = append(parts, part{strings.Join(s.lines[from-1:to], "\n") + "\n", from - 1})
+		}
+	}
+	return parts
+}
+
+func (p part) parse(s *source) ([]*node, error) {
+	g := grower{source: s, above: p.above, anchors: map[string]*node{}}
+	tokens := lexer.Tokenize(p.text)
+	f, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		return nil, g.syntaxProblem(err)
+	}
+	var docs []*node
+	for _, d := range f.Docs {
+		if d.Body == nil || d.Body.Type() == ast.NullType {
+			continue
+		}
 		n, err := g.grow(d.Body, 0)
 		if err != nil {
 			return nil, err
 		}
 		docs = append(docs, n)
 	}
+	if len(docs) == 0 && slices.ContainsFunc(tokens, meaningful) {
+		return nil, s.problem(p.above+1, 1, "", "this document could not be read")
+	}
 	return docs, nil
 }
 
-// maxTokens bounds the work of the parser.
-const maxTokens = 4 * maxNodes
+// meaningful reports whether a token is part of a document and not of what is
+// around it.
+func meaningful(t *token.Token) bool {
+	switch t.Type {
+	case token.DocumentHeaderType, token.DocumentEndType, token.CommentType, token.NullType:
+		return false
+	}
+	return strings.TrimSpace(t.Value) != ""
+}
+
+// The library takes time by the square of the tokens in a mapping, and some
+// microseconds for every character that means something.
+const (
+	maxTokens     = 40_000
+	maxIndicators = 200_000
+)
+
+func tooMuch(s *source) error {
+	return Problem{File: s.name, Message: "this is too much for one experiment file: split it"}
+}
+
+func countAny(text []byte, chars string) int {
+	var counted [256]bool
+	for _, c := range []byte(chars) {
+		counted[c] = true
+	}
+	n := 0
+	for _, c := range text {
+		if counted[c] {
+			n++
+		}
+	}
+	return n
+}
 
 // checkTokens refuses what would nest too deep, before the parser recurses.
 func checkTokens(s *source, tokens token.Tokens) error {
 	if len(tokens) > maxTokens {
-		return Problem{File: s.name, Message: "this is too much for one experiment file: split it"}
+		return tooMuch(s)
 	}
 	flow, run, line := 0, 0, 0
 	for _, t := range tokens {
 		switch t.Type {
+		case token.DirectiveType:
+			return s.problem(t.Position.Line, t.Position.Column, "", "YAML directives are not used in experiment files: leave this line out")
 		case token.MappingStartType, token.SequenceStartType:
 			flow++
 			run++
@@ -85,22 +175,23 @@ func checkTokens(s *source, tokens token.Tokens) error {
 
 // syntaxProblem says what the parser did not understand. The library's own text
 // of the error is not used: making it takes minutes for a long line.
-func syntaxProblem(s *source, err error) error {
+func (g *grower) syntaxProblem(err error) error {
 	var at yaml.Error
 	if errors.As(err, &at) && at.GetToken() != nil && at.GetToken().Position != nil {
 		t := at.GetToken()
-		p := s.problem(t.Position.Line, t.Position.Column, firstLine(strings.TrimSpace(t.Value)), "this is not YAML: "+at.GetMessage())
+		p := g.source.problem(t.Position.Line+g.above, t.Position.Column, firstLine(strings.TrimSpace(t.Value)), "this is not YAML: "+shorten(at.GetMessage()))
 		if strings.HasPrefix(strings.TrimLeft(p.source, " "), "\t") {
 			p.Message += "; indent with spaces, not tabs"
 		}
 		return p
 	}
-	return Problem{File: s.name, Message: "this is not YAML: " + shorten(err.Error())}
+	return Problem{File: g.source.name, Message: "this is not YAML: " + shorten(err.Error())}
 }
 
 // grower makes nodes from the library's syntax tree.
 type grower struct {
 	source  *source
+	above   int // lines of the file above the document
 	anchors map[string]*node
 }
 
@@ -110,7 +201,7 @@ func (g *grower) problem(n ast.Node, message string) error {
 		return p
 	}
 	if t := n.GetToken(); t != nil && t.Position != nil {
-		return g.source.problem(t.Position.Line, t.Position.Column, firstLine(t.Value), message)
+		return g.source.problem(t.Position.Line+g.above, t.Position.Column, firstLine(t.Value), message)
 	}
 	return p
 }
@@ -275,7 +366,7 @@ func (g *grower) scalar(a ast.ScalarNode) (*node, error) {
 // place sets where n is.
 func (g *grower) place(a ast.Node, n *node) *node {
 	if t := a.GetToken(); t != nil && t.Position != nil {
-		n.line, n.col = t.Position.Line, t.Position.Column
+		n.line, n.col = t.Position.Line+g.above, t.Position.Column
 	}
 	return n
 }

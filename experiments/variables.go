@@ -115,15 +115,15 @@ func (x expander) value(name string) (string, *expandError) {
 	if v, ok := x.values[name]; ok {
 		return v, nil
 	}
-	written := "${" + name + "}"
+	written := "${" + shorten(name) + "}"
 	if _, ok := x.secrets[name]; ok {
 		if x.hidden {
-			return written, nil
+			return "${" + name + "}", nil
 		}
 		return "", &expandError{message: fmt.Sprintf("the secret %s cannot be used here, where it would be shown: only in probes, in faults and in a driver's own section", written)}
 	}
 	if slices.Contains(x.builtin, name) {
-		return written, nil
+		return "${" + name + "}", nil
 	}
 	known := slices.Concat(slices.Sorted(maps.Keys(x.variables)), slices.Sorted(maps.Keys(x.secrets)), slices.Sorted(maps.Keys(x.why)), x.builtin)
 	e := &expandError{message: fmt.Sprintf("%s is not declared under variables or secrets; for a literal ${ write $${", written)}
@@ -303,10 +303,8 @@ func readVarFile(name string) (map[string]string, Problems) {
 	d := &decoder{source: s, problems: &problems, expander: expander{}}
 	values := map[string]string{}
 	for _, n := range docs {
-		if n != nil {
-			d.expander = expander{secrets: anything(n), hidden: true}
-			d.decode(n, reflect.ValueOf(&values).Elem(), "")
-		}
+		d.expander = expander{secrets: anything(n), hidden: true}
+		d.decode(n, reflect.ValueOf(&values).Elem(), "")
 	}
 	return values, problems
 }

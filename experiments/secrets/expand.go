@@ -39,7 +39,7 @@ func Replace(s string, value func(name string) (string, error)) (string, error) 
 		}
 		end := strings.IndexByte(s[i:], '}')
 		if end < 0 {
-			return "", fmt.Errorf("%q has no closing brace: write ${name}, or $${ for a literal ${", s[i:])
+			return "", fmt.Errorf("%q has no closing brace: write ${name}, or $${ for a literal ${", s[i:min(len(s), i+40)])
 		}
 		v, err := value(s[i+2 : i+end])
 		if err != nil {
