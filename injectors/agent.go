@@ -54,6 +54,11 @@ type holding struct {
 	applying context.Context // ends when its undo has begun
 	cancel   context.CancelFunc
 	injected chan struct{} // closed when the injection has ended, however it did
+	settled  time.Time     // when what an agent before had set going has come to its end
+
+	undoing bool          // somebody undoes it; guarded by agent.mu
+	undone  Undone        // how that went
+	over    chan struct{} // closed when it was undone and written down
 }
 
 // Serve is the agent's whole life: it undoes what the journal in dir says is left
@@ -129,7 +134,7 @@ func (a *agent) inherit(past *Journal) {
 	}
 	for _, e := range past.Open() {
 		a.batches++
-		h, err := a.rehold(e.Change)
+		h, err := a.rehold(e)
 		if err != nil {
 			a.log.Error("change cannot be taken over", "change", e.Change.ID, "err", err)
 			a.undone = append(a.undone, Undone{ID: e.Change.ID, Target: e.Change.Target, Err: err.Error()})
@@ -139,19 +144,22 @@ func (a *agent) inherit(past *Journal) {
 	}
 }
 
-func (a *agent) rehold(c Change) (*holding, error) {
-	v, err := c.decode()
+func (a *agent) rehold(e Entry) (*holding, error) {
+	v, err := e.Change.decode()
 	if err != nil {
 		return nil, err
 	}
-	h := a.newHolding(c, v)
+	h := a.newHolding(e.Change, v)
 	close(h.injected)
-	h.claim, _ = take(context.Background(), c.Resource, a.holder) // undone even if somebody else has it now
+	if s, ok := v.(settling); ok && e.Stage == Planned {
+		h.settled = e.Planned.Add(s.settleTime())
+	}
+	h.claim, _ = take(context.Background(), h.Resource, a.holder) // undone even if somebody else has it now
 	return h, nil
 }
 
 func (a *agent) newHolding(c Change, v change) *holding {
-	h := &holding{Change: c, change: v, batch: a.batches, injected: make(chan struct{})}
+	h := &holding{Change: c, change: v, batch: a.batches, injected: make(chan struct{}), over: make(chan struct{})}
 	h.applying, h.cancel = context.WithCancel(a.injects)
 	return h
 }
@@ -226,20 +234,28 @@ func (a *agent) inject(changes []Change) ([]Outcome, error) {
 	return out, nil
 }
 
-// prove measures until the effect shows, within bounds.
+// proveTime is how long an effect may take to show after a change was made.
+const proveTime = 2 * time.Second
+
+// prove measures until the effect shows, within bounds. On a machine that is slow
+// to answer, one measurement may take longer than all of them should.
 func (a *agent) prove(h *holding) (Evidence, string) {
-	var e Evidence
-	_, err := await(h.applying, biteTime/5, func(ctx context.Context) (bool, error) {
-		seen, err := h.change.evidence(ctx, a.world)
-		if err == nil {
-			e = seen
+	deadline := time.Now().Add(proveTime)
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+		e, err := a.measure(h)
+		if err != nil {
+			return Evidence{Target: h.Target}, "no evidence: " + err.Error()
 		}
-		return seen.Proven, err
-	})
-	if err != nil {
-		return Evidence{Target: h.Target}, "no evidence: " + err.Error()
+		if e.Proven || time.Now().After(deadline) || !sleep(h.applying, pause) {
+			return e, ""
+		}
 	}
-	return e, ""
+}
+
+func (a *agent) measure(h *holding) (Evidence, error) {
+	ctx, cancel := context.WithTimeout(h.applying, biteTime)
+	defer cancel()
+	return h.change.evidence(ctx, a.world)
 }
 
 // admit claims the changes' resources and writes them down. Nothing was touched
@@ -398,29 +414,59 @@ func (a *agent) undoAll(ctx context.Context) []Undone {
 
 // undo undoes the changes together, looks for what is left of them and writes
 // down how that went. What could not be undone is given up here and stays in the
-// journal for recover.
+// journal for recover. A change that somebody else is undoing already is waited
+// for.
 func (a *agent) undo(ctx context.Context, hs []*holding) []Undone {
+	if mine := a.begin(hs); len(mine) > 0 {
+		a.undoNow(ctx, mine)
+	}
 	out := make([]Undone, len(hs))
+	for i, h := range hs {
+		<-h.over
+		out[i] = h.undone
+	}
+	return out
+}
+
+// begin returns those of hs that nobody undoes yet.
+func (a *agent) begin(hs []*holding) []*holding {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var mine []*holding
+	for _, h := range hs {
+		if !h.undoing {
+			h.undoing = true
+			mine = append(mine, h)
+		}
+	}
+	return mine
+}
+
+func (a *agent) undoNow(ctx context.Context, hs []*holding) {
 	recs := make([]record, len(hs))
 	failpoint(pointReverting)
 	each(hs, func(i int, h *holding) {
-		out[i] = a.undoOne(ctx, h)
-		recs[i] = record{Stage: Reverted, ID: h.ID, Successor: out[i].Successor, Residue: out[i].Residue, Err: out[i].Err}
-		if !out[i].Clean() {
+		u := a.undoOne(ctx, h)
+		recs[i] = record{Stage: Reverted, ID: h.ID, Successor: u.Successor, Residue: u.Residue, Err: u.Err}
+		if !u.Clean() {
 			recs[i].Stage = Unrecovered
 		}
+		h.undone = u
 	})
 	failpoint(pointReverted)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if err := a.journal.write(recs...); err != nil {
+	err := a.journal.write(recs...)
+	if err != nil {
 		a.log.Error("undone, but the journal does not know", "err", err)
-		for i := range out {
-			out[i].Err = joinText(out[i].Err, err.Error())
-		}
 	}
 	a.release(hs)
-	return out
+	for _, h := range hs {
+		if err != nil {
+			h.undone.Err = joinText(h.undone.Err, err.Error())
+		}
+		close(h.over)
+	}
 }
 
 // release gives up the claims of hs and forgets them.
@@ -450,6 +496,7 @@ var errFinal = errors.New("")
 func (a *agent) undoOne(ctx context.Context, h *holding) Undone {
 	h.cancel()
 	<-h.injected
+	sleep(context.WithoutCancel(ctx), time.Until(h.settled))
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
 	u := Undone{ID: h.ID, Target: h.Target}

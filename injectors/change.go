@@ -158,11 +158,39 @@ func (w *world) restore(ctx context.Context, ref targets.Ref, b targets.Blueprin
 	return r.Restore(ctx, ref, b)
 }
 
+// settling is implemented by changes whose apply sets something going that goes
+// on without the process that did it: a signal on its way, a stop that an engine
+// carries out.
+type settling interface {
+	// settleTime is how long after the apply began that may last.
+	settleTime() time.Duration
+}
+
+// lastWish is how long an engine or a kernel may take for what it was asked by a
+// process that died before it had the answer.
+const lastWish = 2 * time.Second
+
+// begun returns a context for an apply that must not be left halfway, because
+// nobody could then tell what is still to come: it ends only after biteTime when
+// ctx does. An apply that has not begun when ctx ends must not begin.
+func begun(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, fmt.Errorf("not begun: %w", err)
+	}
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if sleep(out, biteTime) {
+			cancel()
+		}
+	})
+	return out, func() { stop(); cancel() }, nil
+}
+
 // biteTime is how long an effect may take to show before it counts as missing.
 const biteTime = 10 * time.Second
 
 // await polls until done says so, and reports whether it did before limit or the
-// end of ctx.
+// end of ctx, which is no error.
 func await(ctx context.Context, limit time.Duration, done func(context.Context) (bool, error)) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

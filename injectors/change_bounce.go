@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/squall-chaos/squall/experiments/units"
 	"github.com/squall-chaos/squall/targets"
@@ -27,12 +28,19 @@ func (b *bounce) describe() (do, undo string) {
 		fmt.Sprintf("none: the restart ends by itself; %s is started if it was cut off halfway", b.Name)
 }
 
+func (b *bounce) settleTime() time.Duration { return graceful(b.Grace) }
+
 func (b *bounce) apply(ctx context.Context, w *world) error {
+	ctx, done, err := begun(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	t, err := w.open(ctx, b.Ref)
 	if err != nil {
 		return fmt.Errorf("restart %s: %w", b.Name, err)
 	}
-	return t.Restart(ctx, b.Grace.D())
+	return orKill(ctx, t, t.Restart(ctx, b.Grace.D()))
 }
 
 func (b *bounce) evidence(ctx context.Context, w *world) (Evidence, error) {

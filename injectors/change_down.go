@@ -59,7 +59,29 @@ func (d *down) describe() (do, undo string) {
 	return do, undo
 }
 
+func (d *down) settleTime() time.Duration {
+	if d.Manner == byStop {
+		return graceful(d.Grace)
+	}
+	return lastWish
+}
+
+// longestGrace is how long a stop that its agent did not survive is waited for.
+const longestGrace = time.Minute
+
+func graceful(g units.Duration) time.Duration { return min(g.D(), longestGrace) + lastWish }
+
 func (d *down) apply(ctx context.Context, w *world) error {
+	if d.Back { // else there is no undo that would have to know
+		var (
+			done context.CancelFunc
+			err  error
+		)
+		if ctx, done, err = begun(ctx); err != nil {
+			return err
+		}
+		defer done()
+	}
 	b, err := w.open(ctx, d.Ref)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", d.Manner, d.Name, err)
@@ -76,10 +98,21 @@ func (d *down) apply(ctx context.Context, w *world) error {
 	case d.Manner == byKill:
 		return d.crash(ctx, w, b, d.Signal)
 	case d.Back:
-		return b.Stop(ctx, d.Grace.D())
+		return orKill(ctx, b, b.Stop(ctx, d.Grace.D()))
 	default:
 		return d.leave(ctx, w, b)
 	}
+}
+
+// orKill ends a target that was asked to end and did not do so before ctx was
+// over. It may still do so at any time, so it cannot be told to go on.
+func orKill(ctx context.Context, b body, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), biteTime)
+	defer cancel()
+	return errors.Join(err, b.Kill(ctx, syscall.SIGKILL))
 }
 
 // within runs do for a limited time. Running out of it is no error: whether the

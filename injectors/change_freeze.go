@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/squall-chaos/squall/targets"
 )
@@ -21,7 +22,14 @@ func (f *freeze) describe() (do, undo string) {
 	return "freeze " + f.Name, "let " + f.Name + " go on"
 }
 
+func (f *freeze) settleTime() time.Duration { return lastWish }
+
 func (f *freeze) apply(ctx context.Context, w *world) error {
+	ctx, done, err := begun(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	b, err := w.open(ctx, f.Ref)
 	if err != nil {
 		return fmt.Errorf("freeze %s: %w", f.Name, err)

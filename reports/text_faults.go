@@ -50,12 +50,10 @@ func (p *page) fault1(f Fault) {
 	if asked == "" {
 		asked = Inert(f.Fault)
 	}
-	p.item(fmt.Sprintf("%s%-3s", indent, ansi.Truncate(Inert(f.ID), 8, "…")), p.fault.Bold(true), asked, p.bold)
-	on := strings.Join(InertAll(f.Targets), ", ")
-	if on == "" {
-		on = "nothing"
+	p.item(fmt.Sprintf("%s%-2s ", indent, ansi.Truncate(Inert(f.ID), 8, "…")), p.fault.Bold(true), asked, p.bold)
+	if len(f.Targets) > 0 {
+		p.field("on", strings.Join(InertAll(f.Targets), ", "), p.plain)
 	}
-	p.field("on", on, p.plain)
 	state, style := p.faultState(f)
 	p.field("in force", state, style)
 	if f.Error != "" {

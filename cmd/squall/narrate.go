@@ -93,8 +93,8 @@ func tellFault(e runner.Event) (tone, string) {
 		if !proven {
 			tone = toneBad
 		}
-		if len(e.Targets) > 0 {
-			name += " in force on " + someOf(e.Targets, 4)
+		if name += " in force"; len(e.Targets) > 0 {
+			name += " on " + someOf(e.Targets, 4)
 		}
 		return tone, fmt.Sprintf("%s: %s%s (%s)", name, e.Fault, lasting(e.For), proof)
 	case runner.FaultLost:

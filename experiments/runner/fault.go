@@ -248,7 +248,17 @@ func (r *run) revert(a *attempt) error {
 	if agent == nil || len(a.changes) == 0 {
 		return nil
 	}
-	r.emit(Event{Kind: FaultReverting, Step: a.id, Fault: a.step.Fault, Targets: a.result.Targets})
+	tell := func(kind EventKind) {
+		e := Event{Kind: kind, Step: a.id, Fault: a.step.Fault, Targets: a.result.Targets, Residue: a.result.Residue}
+		if a.step.For == 0 { // the agent is only to forget it
+			if kind == FaultReverting {
+				return
+			}
+			e.Kind, e.Text = StepEnded, "coming back is the system's own business"
+		}
+		r.emit(e)
+	}
+	tell(FaultReverting)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.life), undoLimit)
 	defer cancel()
 	undone, err := agent.Revert(ctx, ids(a.changes))
@@ -259,7 +269,7 @@ func (r *run) revert(a *attempt) error {
 		return err
 	}
 	r.settle(undone)
-	r.emit(Event{Kind: FaultReverted, Step: a.id, Fault: a.step.Fault, Targets: a.result.Targets, Residue: a.result.Residue})
+	tell(FaultReverted)
 	return nil
 }
 
