@@ -66,37 +66,44 @@ func (t *target) signalByEngine(ctx context.Context, sig syscall.Signal, why err
 // container down whatever its restart policy is. A container that removes itself
 // at its end is gone afterwards.
 func (t *target) Kill(ctx context.Context, sig syscall.Signal) error {
-	e, err := t.driver.connect(ctx)
-	if err != nil {
+	e, c, err := t.inspect(ctx)
+	if err != nil || !c.State.Running {
 		return err
 	}
-	err = e.ContainerKill(ctx, t.ref.ID, strconv.Itoa(int(sig)))
-	if err != nil && !errdefs.IsConflict(err) { // a conflict: it does not run
-		return t.failed(ctx, e, "kill", err)
-	}
-	if err := t.ended(ctx, e); err != nil {
-		return t.failed(ctx, e, "wait for the end of", err)
-	}
-	c, err := e.inspect(ctx, t.ref.ID)
-	if errdefs.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return t.failed(ctx, e, "inspect", err)
+	if !c.State.Restarting {
+		if err := t.killAndWait(ctx, e, sig); err != nil {
+			return err
+		}
+		c, err = e.inspect(ctx, t.ref.ID)
+		if errdefs.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return t.failed(ctx, e, "inspect", err)
+		}
 	}
 	if !c.State.Running {
 		return nil
 	}
-	// A container with a stop signal of its own is restarted by its policy after
-	// any other signal but KILL.
+	// The engine is bringing it back: a container with a stop signal of its own is
+	// restarted by its policy after any other signal but KILL.
 	return t.Stop(ctx, 0)
 }
 
-// ended waits until the container does not run. The engine tells; nothing is polled.
-func (t *target) ended(ctx context.Context, e *engine) error {
+// killAndWait sends sig and returns when the container has ended. The engine
+// tells when; it is asked before the signal is sent, as a container that is
+// brought back at once would be seen running again.
+func (t *target) killAndWait(ctx context.Context, e *engine, sig syscall.Signal) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the client's goroutine
-	done, failed := e.ContainerWait(ctx, t.ref.ID, container.WaitConditionNotRunning)
+	done, failed := e.ContainerWait(ctx, t.ref.ID, container.WaitConditionNextExit)
+	err := e.ContainerKill(ctx, t.ref.ID, strconv.Itoa(int(sig)))
+	switch {
+	case errdefs.IsConflict(err): // it does not run any more
+		return nil
+	case err != nil:
+		return t.failed(ctx, e, "kill", err)
+	}
 	select {
 	case <-done:
 		return nil
@@ -104,7 +111,7 @@ func (t *target) ended(ctx context.Context, e *engine) error {
 		if errdefs.IsNotFound(err) {
 			return nil
 		}
-		return err
+		return t.failed(ctx, e, "wait for the end of", err)
 	}
 }
 
