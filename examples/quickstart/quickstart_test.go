@@ -30,10 +30,7 @@ func TestMain(m *testing.M) {
 func shop(t *testing.T, file string) targets.World {
 	t.Helper()
 	if err := lab.Available(); err != nil {
-		if os.Getenv("SQUALL_TEST_REQUIRE") == "all" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		unavailable(t, "%v", err)
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
