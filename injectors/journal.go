@@ -173,8 +173,12 @@ type logbook struct {
 // reads what is there. It does not wait for the lock: errHeld says that somebody
 // has it.
 func openLog(dir string) (*logbook, *Journal, error) {
-	f, err := os.OpenFile(filepath.Join(dir, JournalName), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, JournalName), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := trusted(f); err != nil {
+		f.Close()
 		return nil, nil, err
 	}
 	if err := lock(f); err != nil {
@@ -189,6 +193,23 @@ func openLog(dir string) (*logbook, *Journal, error) {
 	l := &logbook{f: f, reserve: filepath.Join(dir, ".reserve")}
 	l.keepSpace()
 	return l, j, nil
+}
+
+// trusted refuses a journal that somebody else could have written: undoing may run
+// the commands that it names. It looks at the open file, which cannot be exchanged
+// any more.
+func trusted(f *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return err
+	}
+	if int(st.Uid) != os.Getuid() {
+		return fmt.Errorf("%s belongs to user %d: run squall recover as that user", f.Name(), st.Uid)
+	}
+	if st.Mode&0o022 != 0 {
+		return fmt.Errorf("%s can be written by others, and undoing what it says could be running their commands: look at it, then chmod 600", f.Name())
+	}
+	return nil
 }
 
 // lock takes the lock that says who writes the journal. It tries a few times, for

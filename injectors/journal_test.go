@@ -3,6 +3,7 @@ package injectors
 import (
 	"bytes"
 	"encoding/json"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -199,4 +200,27 @@ func FuzzReadJournal(f *testing.F) {
 			t.Fatalf("again: %+v %v", again, err)
 		}
 	})
+}
+
+func TestJournalThatOthersCanWriteIsNotBelieved(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, JournalName)
+	if err := os.WriteFile(path, journalOf(t, planned("a")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Recover(t.Context(), dir, Drivers{}, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "written by others") {
+		t.Errorf("recovered: %v", err)
+	}
+	if os.Getuid() == 0 {
+		_ = os.Chmod(path, 0o600)
+		if err := os.Chown(path, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Recover(t.Context(), dir, Drivers{}, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "belongs to user 65534") {
+			t.Errorf("recovered: %v", err)
+		}
+	}
 }

