@@ -244,6 +244,29 @@ func conform(t *testing.T, s stage, fault string, spec Spec, held bool) {
 		_ = v.apply(ctx, w)
 		undone(t, v, "cut off")
 	})
+	t.Run("revert after an apply that was cut off in the middle", func(t *testing.T) {
+		for _, after := range []time.Duration{0, 300 * time.Microsecond, 3 * time.Millisecond} {
+			b := s.subject(t, "idle")
+			v := plan(t, b)
+			ctx, cancel := context.WithTimeout(t.Context(), after)
+			_ = v.apply(ctx, w)
+			cancel()
+			now, err := v.revert(t.Context(), w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if now == (targets.Ref{}) {
+				now = b.Ref()
+			}
+			// What was still on its way must not come afterwards.
+			for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); time.Sleep(time.Millisecond) {
+				if state, _, err := w.lookAt(t.Context(), now); err != nil || state.Status != targets.Running && held {
+					t.Fatalf("cut off after %s: %+v, %v", after, state, err)
+				}
+			}
+			undone(t, v, "cut off")
+		}
+	})
 	t.Run("revert when the target is gone", func(t *testing.T) {
 		b := s.subject(t, "idle")
 		v := plan(t, b)
