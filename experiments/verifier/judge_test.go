@@ -205,6 +205,16 @@ func TestWhatIsCertainIsBrokenThoughReadingsAreMissing(t *testing.T) {
 	}
 }
 
+func TestAnOutageIsNotMadeOfWhatIsMissing(t *testing.T) {
+	s := series(10*time.Second, func(i int, x *sampled) {
+		x.OK = i != 20
+		x.Unmeasured = i > 20 && i < 40
+	})
+	if j := Judge(claim(t, "outage", "<= 900ms"), s.Window(0, 10*time.Second), nil); j.Status != reports.CheckUnknown {
+		t.Errorf("one failure and a second without readings: got %+v, want unknown", j)
+	}
+}
+
 func TestCheckCarriesTheJudgement(t *testing.T) {
 	c := claim(t, "success", ">= 99%")
 	j := Judge(c, series(10*time.Second, nil).Window(0, 10*time.Second), nil)
