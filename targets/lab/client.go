@@ -82,7 +82,10 @@ func (c *client) unreachable(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOTDIR) {
 		return fmt.Errorf("no lab is running in %s: %w", c.dir, targets.ErrGone)
 	}
-	return fmt.Errorf("the lab in %s does not answer, is it another user's? %w", c.dir, err)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("the lab in %s is another user's: %w", c.dir, err)
+	}
+	return fmt.Errorf("the lab in %s does not answer: %w", c.dir, err)
 }
 
 // short is a path of the control socket that always fits.

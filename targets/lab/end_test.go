@@ -153,15 +153,15 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 			[]string{"lab build: /bin/sh", "exit status 7", "one\n    two"},
 		},
 		"never ready": {
-			Section{Hosts: map[string]Host{"a": {Run: command("test-deaf"), Env: marked, Ready: &Ready{TCP: ":80", Timeout: 2e8}}}},
-			[]string{"lab host a:", "not ready after 200ms", "refused", "ready.timeout", "    deaf"},
+			Section{Hosts: map[string]Host{"a": {Run: command("test-deaf"), Env: marked, Ready: &Ready{TCP: ":80", Timeout: 3e9}}}},
+			[]string{"lab host a:", "not ready after 3s", "refused", "ready.timeout", "    deaf"},
 		},
 		"unhealthy": {
-			Section{Hosts: map[string]Host{"a": {Run: command("test-serve", ":80"), Env: marked, Ready: &Ready{HTTP: ":80/?to=nobody", Timeout: 5e8}}}},
+			Section{Hosts: map[string]Host{"a": {Run: command("test-serve", ":80"), Env: marked, Ready: &Ready{HTTP: ":80/?to=nobody", Timeout: 3e9}}}},
 			[]string{"lab host a:", "502 Bad Gateway"},
 		},
 		"says something else": {
-			Section{Hosts: map[string]Host{"a": {Run: command("test-deaf"), Env: marked, Ready: &Ready{Log: "blind", Timeout: 2e8}}}},
+			Section{Hosts: map[string]Host{"a": {Run: command("test-deaf"), Env: marked, Ready: &Ready{Log: "blind", Timeout: 3e9}}}},
 			[]string{`does not say "blind"`},
 		},
 		"exits": {
@@ -182,6 +182,7 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			got := failedStart(t, t.Context(), &c.section)
 			for _, want := range c.want {
 				if !strings.Contains(got, want) {

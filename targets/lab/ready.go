@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -51,13 +52,13 @@ func (w *World) awaitHost(ctx context.Context, h declared) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	t := &Target{client: w.running(), host: h.name}
-	var reason error // the last one that is not just the time being up
+	var reason error // the last one that says more than that the time is up
 	for pause := readyFirst; ; pause = min(pause*2, readySlowest) {
 		err := w.tryReady(ctx, h)
 		if err == nil {
 			return nil
 		}
-		if reason == nil || ctx.Err() == nil {
+		if reason == nil || !timedOut(err) {
 			reason = err
 		}
 		s, _, stateErr := t.look(ctx)
@@ -72,6 +73,10 @@ func (w *World) awaitHost(ctx context.Context, h declared) error {
 		case <-time.After(pause):
 		}
 	}
+}
+
+func timedOut(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 func (w *World) tryReady(ctx context.Context, h declared) error {
