@@ -172,6 +172,14 @@ type Restorer interface {
 	Restore(ctx context.Context, ref Ref, b Blueprint) (Ref, error)
 }
 
+// Noter is implemented by Restorers that can say what a target will not have any
+// more although it was brought back, such as changed files outside of its volumes.
+type Noter interface {
+	// Notes returns sentences for people about a blueprint; none if all will be as
+	// it was.
+	Notes(b Blueprint) []string
+}
+
 // Section is a driver's own part of an experiment file, under its name at the
 // top of the file.
 type Section interface{ Validate() error }

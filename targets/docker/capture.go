@@ -103,7 +103,7 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// Notes tells, for people, what will not be as it was when the container of b is
+// Notes implements targets.Noter. It tells what will not be as it was when the container of b is
 // brought back, such as "14 changed files in its writable layer will be lost".
 func (*driver) Notes(b targets.Blueprint) []string {
 	var p blueprint

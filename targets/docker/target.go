@@ -39,6 +39,7 @@ var (
 	_ targets.Remover   = (*target)(nil)
 	_ targets.Dialer    = (*target)(nil)
 	_ targets.Restorer  = (*driver)(nil)
+	_ targets.Noter     = (*driver)(nil)
 )
 
 func newTarget(d *driver, c container.InspectResponse) *target {

@@ -82,7 +82,7 @@ func (d *driver) Capture(_ context.Context, t targets.Target, _ bool) (targets.B
 	return json.Marshal(b)
 }
 
-// Notes tells, for people, what will not be as it was when the process of b is
+// Notes implements targets.Noter. It tells what will not be as it was when the process of b is
 // started again.
 func (*driver) Notes(b targets.Blueprint) []string {
 	var p blueprint

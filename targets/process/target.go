@@ -22,6 +22,7 @@ type target struct {
 var (
 	_ targets.Lifecycle = (*target)(nil)
 	_ targets.Restorer  = (*driver)(nil)
+	_ targets.Noter     = (*driver)(nil)
 )
 
 func newTarget(d *driver, st stat) *target {
