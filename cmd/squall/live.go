@@ -33,6 +33,8 @@ type liveView struct {
 	queue    []runner.Event
 	closing  bool
 	fallback view // plain lines, should the program end before the run
+
+	once sync.Once // for Close
 }
 
 // newLiveView draws on out and reads keys from in if that is a terminal. It
@@ -136,7 +138,9 @@ func (v *liveView) signal() {
 
 // Close implements view. It returns after a bounded time, with the terminal as
 // it was, also when the terminal takes no output.
-func (v *liveView) Close() {
+func (v *liveView) Close() { v.once.Do(v.close) }
+
+func (v *liveView) close() {
 	v.mu.Lock()
 	v.closing = true
 	fallback := v.fallback
@@ -151,12 +155,9 @@ func (v *liveView) Close() {
 		return
 	case <-time.After(livePatience):
 	}
-	v.program.Kill()
-	select {
-	case <-v.done:
-	case <-time.After(livePatience):
-		v.restore()
-	}
+	// The program is left to end when its terminal takes output again: killed, it
+	// would close its input while it reads it.
+	v.restore()
 }
 
 // terminalState remembers how the terminal is and returns what brings it back.

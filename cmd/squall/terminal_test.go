@@ -26,6 +26,7 @@ import (
 //	go test -c ./cmd/squall && SQUALL_TEST_REPLAY=1 ./squall.test -test.run '^TestReplay$'
 const (
 	replayEnv = "SQUALL_TEST_REPLAY"
+	panicEnv  = "SQUALL_TEST_PANIC"  // with replayEnv: Ctrl-C panics
 	closedEnv = "SQUALL_TEST_CLOSED" // with replayEnv: file 3 is closed when the view is
 )
 
@@ -43,6 +44,9 @@ func TestReplay(t *testing.T) {
 		Color:     os.Getenv("NO_COLOR") == "",
 		Interrupt: func() { interrupted <- struct{}{} },
 		Confirm:   func(_ string, yes bool) { answers <- yes },
+	}
+	if os.Getenv(panicEnv) != "" {
+		o.Interrupt = func() { panic("as asked") }
 	}
 	v := newView(os.Stdout, os.Stdin, o, os.Getenv)
 	defer v.Close()
@@ -211,7 +215,7 @@ func (p *terminal) asBefore() {
 func TestTerminalIsGivenBackAndNotAskedAnything(t *testing.T) {
 	p := startOnTerminal(t, true, replayEnv+"=40")
 	if err := p.end(); err != nil {
-		t.Errorf("the replay: %v", err)
+		t.Errorf("the replay: %v\n%s", err, p.text())
 	}
 	p.await("✗ DEVIATED")
 	p.await("\x1b[?25h")
@@ -237,7 +241,17 @@ func TestKeysAreReadFromTheTerminal(t *testing.T) {
 	p.press("y")
 	p.await("answer true")
 	if err := p.end(); err != nil {
-		t.Errorf("the replay: %v", err)
+		t.Errorf("the replay: %v\n%s", err, p.text())
+	}
+}
+
+func TestPanicLeavesTheTerminalAsItWasAndTheRunGoesOn(t *testing.T) {
+	p := startOnTerminal(t, true, replayEnv+"=10", panicEnv+"=1")
+	p.await("baseline for 10s")
+	p.press("\x03")
+	p.await("✗ DEVIATED; checkout p99") // told in plain lines
+	if err := p.end(); err != nil {
+		t.Errorf("the replay: %v\n%s", err, p.text())
 	}
 }
 
@@ -248,7 +262,7 @@ func TestRunOutlivesItsTerminal(t *testing.T) {
 	select {
 	case err := <-p.ended:
 		if err != nil {
-			t.Errorf("the replay: %v", err)
+			t.Errorf("the replay: %v\n%s", err, p.text())
 		}
 	case <-time.After(30 * time.Second):
 		t.Fatal("the replay does not end")
@@ -266,6 +280,6 @@ func TestRunDoesNotWaitForATerminalThatTakesNothing(t *testing.T) {
 	p.asBefore()
 	go p.read() // now the process can say that it ends
 	if err := p.end(); err != nil {
-		t.Errorf("the replay: %v", err)
+		t.Errorf("the replay: %v\n%s", err, p.text())
 	}
 }
