@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -116,37 +115,21 @@ func (s *scene) run() ended {
 		close(over)
 	}()
 	if s.during != nil {
+		ended := false
 		eventually(s.t, "event "+string(s.at), func() bool {
 			select {
 			case <-over:
-				return true
+				ended = true
 			default:
-				return s.saw(s.at)
 			}
+			return ended || s.saw(s.t, s.at)
 		})
-		s.during(s, c)
+		if !ended {
+			s.during(s, c)
+		}
 	}
 	<-over
 	return ended{c.ProcessState.ExitCode(), stdout.String(), stderr.String()}
-}
-
-// saw reports whether the run has told an event of that kind.
-func (s *scene) saw(kind runner.EventKind) bool {
-	dir := s.runDir(s.t)
-	if dir == "" {
-		return false
-	}
-	text, err := os.ReadFile(filepath.Join(dir, runner.EventsFile))
-	if err != nil {
-		return false
-	}
-	for _, line := range bytes.Split(text, []byte("\n")) {
-		var e runner.Event
-		if json.Unmarshal(line, &e) == nil && e.Kind == kind {
-			return true
-		}
-	}
-	return false
 }
 
 // wrongPass is one way in which a tool could say "held" of a run that shows
@@ -207,7 +190,8 @@ const (
 func hostOf(s *scene) int {
 	found := processes(func(_ int, argv []string) bool { return len(argv) == 3 && argv[1] == roleIdle && argv[2] == s.mark })
 	if len(found) != 1 {
-		s.t.Fatalf("%d processes of the lab's host", len(found))
+		s.t.Errorf("%d processes of the lab's host", len(found))
+		return 0
 	}
 	return found[0]
 }
@@ -357,10 +341,6 @@ func wrongPasses() []wrongPass {
 	}
 }
 
-// tooBusy is how a run says that it was in want of a processor: it shows nothing
-// then, which is right, and not what is tried here.
-const tooBusy = "this machine was too busy"
-
 // TestNoWrongPass runs experiments that show nothing, each for another reason.
 // The last ones differ from the others in that they do show something: they prove
 // that the others are not inconclusive for a reason that all have in common.
@@ -369,18 +349,17 @@ func TestNoWrongPass(t *testing.T) {
 	for _, w := range wrongPasses() {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
-			for range 5 {
+			for try := 1; ; try++ {
 				s := newScene(t)
 				w.change(s)
 				got := s.run()
-				if strings.Contains(got.stdout, tooBusy) {
-					t.Log("once more: squall says that " + tooBusy)
+				if try < 5 && got.starved() && (got.code != w.code || !strings.Contains(got.stdout, w.because)) {
+					t.Log("once more: this machine had no time to measure")
 					continue
 				}
 				w.judge(s, got)
 				return
 			}
-			t.Fatal(tooBusy)
 		})
 	}
 }

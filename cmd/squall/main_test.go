@@ -33,7 +33,6 @@ func TestMain(m *testing.M) {
 	_ = flag.Set("test.parallel", "8")
 	testscript.Main(m, map[string]func(){
 		"squall":  main,
-		"trivial": func() {}, // what the start of any program costs
 		roleIdle:  func() { act(roleIdle, os.Args[1:]) },
 		roleServe: func() { act(roleServe, os.Args[1:]) },
 	})

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/squall-chaos/squall/experiments/runner"
 	"github.com/squall-chaos/squall/reports"
 )
 
@@ -68,6 +70,13 @@ func (e ended) String() string {
 	return fmt.Sprintf("exit code %d\nstdout:\n%s\nstderr:\n%s", e.code, e.stdout, e.stderr)
 }
 
+// starved reports whether the run was in want of a processor on this machine: it
+// shows nothing then, which is right, and not what most tests are about.
+func (e ended) starved() bool {
+	return strings.Contains(e.stdout, "this machine was too busy") || strings.Contains(e.stdout, "were due were measured") ||
+		strings.Contains(e.stdout, "were\n                due were measured")
+}
+
 // squall calls the program and waits for its end.
 func (h *home) squall(t testing.TB, args ...string) ended {
 	t.Helper()
@@ -120,6 +129,26 @@ func (h *home) result(t testing.TB) *reports.Result {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// saw reports whether the only run has told an event of that kind.
+func (h *home) saw(t testing.TB, kind runner.EventKind) bool {
+	t.Helper()
+	dir := h.runDir(t)
+	if dir == "" {
+		return false
+	}
+	text, err := os.ReadFile(filepath.Join(dir, runner.EventsFile))
+	if err != nil {
+		return false
+	}
+	for _, line := range bytes.Split(text, []byte("\n")) {
+		var e runner.Event
+		if json.Unmarshal(line, &e) == nil && e.Kind == kind {
+			return true
+		}
+	}
+	return false
 }
 
 // eventually polls until ok, and fails the test when that takes too long.
