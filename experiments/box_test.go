@@ -1,11 +1,9 @@
 package experiments_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"path"
-	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -126,5 +124,3 @@ func namesOf(ts []targets.Target) []string {
 	}
 	return names
 }
-
-func sorted[T cmp.Ordered](s []T) []T { return slices.Sorted(slices.Values(s)) }

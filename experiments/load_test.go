@@ -282,7 +282,7 @@ func TestBadVarFiles(t *testing.T) {
 func TestFoldersAndDocumentsAreReadInOrder(t *testing.T) {
 	dir := write(t, map[string]string{
 		"b/two.yml": minimal("2", "") + "---\n# nothing\n---\n" + minimal("3", ""), "a/one.YAML": minimal("1", ""), "z.json": `{"title": "4"` + jsonRest,
-		"b/notes.txt": "not an experiment", ".git/config.yaml": "not: one", "empty/README.md": "",
+		"b/notes.txt": "not an experiment", "a/compose.yaml": "services: {}", "a/docker-compose.prod.yml": "services: {}", ".git/config.yaml": "not: one", "empty/README.md": "",
 	})
 	es, err := experiments.Load([]string{dir, filepath.Join(dir, "z.json")}, options())
 	if err != nil {
