@@ -31,6 +31,8 @@ type down struct {
 	Blueprint targets.Blueprint `json:"blueprint,omitempty"`
 	Back      bool              `json:"back"`     // bring it back; else that is the system's own business
 	Restarts  int               `json:"restarts"` // of the supervisor, before
+
+	notes []string // what will not be as it was; known to the planner only
 }
 
 func init() { registerChange(func() change { return new(down) }) }

@@ -294,3 +294,35 @@ func conform(t *testing.T, s stage, fault string, spec Spec, held bool) {
 		}
 	})
 }
+
+func TestPlanSaysWhatRemovingWillLose(t *testing.T) {
+	s := dockerStage(t)
+	b := s.subject(t, "idle")
+	if err := b.Restart(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	r := Request{
+		ID: "1", Fault: "remove", Spec: &Remove{}, Targets: []targets.Target{only(t, s.drivers["docker"], &docker.Selector{ID: b.Ref().ID})},
+		Drivers: Drivers{"docker": forgetful{s.drivers["docker"]}}, For: time.Second, Preview: true,
+	}
+	cs, err := Plan(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cs[0].Notes) != 1 || cs[0].Notes[0] != "it forgets" || cs[0].Data != nil {
+		t.Errorf("planned %+v", cs[0])
+	}
+}
+
+// forgetful is a driver that always has something to say of its blueprints.
+type forgetful struct{ targets.Driver }
+
+func (f forgetful) Capture(ctx context.Context, t targets.Target, remove bool) (targets.Blueprint, error) {
+	return f.Driver.(targets.Restorer).Capture(ctx, t, remove)
+}
+
+func (f forgetful) Restore(ctx context.Context, r targets.Ref, b targets.Blueprint) (targets.Ref, error) {
+	return f.Driver.(targets.Restorer).Restore(ctx, r, b)
+}
+
+func (forgetful) Notes(targets.Blueprint) []string { return []string{"it forgets"} }

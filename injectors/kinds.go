@@ -96,5 +96,6 @@ type Change struct {
 	Resource string          `json:"resource"`         // what it claims: one holder at a time on this machine
 	Do       string          `json:"do"`               // what will be done, for people
 	Undo     string          `json:"undo"`             // how it will be undone, for people
+	Notes    []string        `json:"notes,omitempty"`  // what will not be as it was although it is undone, for people
 	Data     json.RawMessage `json:"data,omitempty"`   // the change itself; may hold a target's environment, so it is not for people
 }

@@ -36,6 +36,9 @@ func envelope(r Request, c change) (Change, error) {
 		ID: r.ID + "/" + s.Name, Fault: r.Fault, Kind: c.kind(),
 		Target: s.Name, Ref: s.Ref, Resource: c.resource(), Do: do, Undo: undo,
 	}
+	if d, ok := c.(*down); ok {
+		e.Notes = d.notes
+	}
 	if r.Preview {
 		return e, nil
 	}
@@ -129,7 +132,13 @@ func planDown(ctx context.Context, r Request, d down) ([]change, error) {
 			return &c, nil
 		}
 		b, err := v.capture(ctx, r, d.Manner == byRemove)
+		if err != nil {
+			return nil, err
+		}
+		if n, ok := v.driver.(targets.Noter); ok && b != nil {
+			c.notes = n.Notes(b)
+		}
 		c.Blueprint = b
-		return &c, err
+		return &c, nil
 	})
 }

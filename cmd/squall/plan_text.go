@@ -184,6 +184,9 @@ func (t *planPage) change(c injectors.Change) {
 	if c.Undo != "" {
 		t.detail("undo", reports.Inert(c.Undo), t.styles.good)
 	}
+	for _, n := range c.Notes {
+		t.detail("but", reports.Inert(n), t.styles.doubt)
+	}
 }
 
 func (t *planPage) detail(label, text string, style lipgloss.Style) {

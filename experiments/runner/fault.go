@@ -96,6 +96,11 @@ func (r *run) planNow(ctx context.Context, a *attempt) error {
 	}
 	changes, err := injectors.Plan(ctx, r.request(a, chosen))
 	r.update(func() { a.changes = changes })
+	for _, c := range changes {
+		for _, n := range c.Notes {
+			r.note(fmt.Sprintf("fault %s: %s: %s", a.id, c.Target, n))
+		}
+	}
 	return err
 }
 
