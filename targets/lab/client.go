@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,7 +20,12 @@ import (
 
 // client talks to the init of the lab in dir. It holds nothing open between
 // calls and may be used concurrently.
-type client struct{ dir string }
+type client struct {
+	dir string
+
+	mu    sync.Mutex
+	names map[string][]string // addresses by host, once they were asked for; a lab never changes them
+}
 
 func (c *client) ref(s hostState) targets.Ref {
 	return targets.Ref{Driver: DriverName, ID: c.dir + "#" + s.Name, Epoch: s.Epoch}

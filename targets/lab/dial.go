@@ -80,16 +80,36 @@ func (c *client) lookup(ctx context.Context, name string) ([]string, error) {
 	if ip, err := netip.ParseAddr(name); err == nil {
 		return []string{ip.Unmap().String()}, nil
 	}
+	names, err := c.table(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if addrs, ok := names[strings.TrimSuffix(strings.ToLower(name), ".")]; ok {
+		return addrs, nil
+	}
+	return nil, &net.DNSError{Err: "no such host in the lab", Name: name, IsNotFound: true}
+}
+
+// table returns the addresses of all hosts.
+func (c *client) table(ctx context.Context) (map[string][]string, error) {
+	c.mu.Lock()
+	names := c.names
+	c.mu.Unlock()
+	if names != nil {
+		return names, nil
+	}
 	r, err := c.call(ctx, request{Op: opList})
 	if err != nil {
 		return nil, err
 	}
+	names = make(map[string][]string, len(r.Hosts))
 	for _, h := range r.Hosts {
-		if h.Name == strings.TrimSuffix(strings.ToLower(name), ".") {
-			return []string{h.V4, h.V6}, nil
-		}
+		names[h.Name] = []string{h.V4, h.V6}
 	}
-	return nil, &net.DNSError{Err: "no such host in the lab", Name: name, IsNotFound: true}
+	c.mu.Lock()
+	c.names = names
+	c.mu.Unlock()
+	return names, nil
 }
 
 func (c *client) dialOne(ctx context.Context, host, kind string, addr netip.AddrPort) (net.Conn, error) {

@@ -39,6 +39,7 @@ type host struct {
 	status   targets.Status // Created, Running, Exited or Restarting
 	held     bool           // taken down on purpose: stays down until it is started
 	main     int            // pid of the first process; 0 unless Running
+	dir      string         // of that process in /proc
 	starts   int            // incarnations so far
 	ticks    uint64         // start of the incarnation
 	started  time.Time
@@ -108,7 +109,8 @@ func (h *host) startLocked() error {
 	h.starts++
 	h.started = time.Now()
 	h.changed = make(chan struct{})
-	h.ticks = h.stat(pid).ticks
+	h.dir = h.find(pid)
+	h.ticks = readStat(h.dir + "/stat").ticks
 	return nil
 }
 
@@ -129,17 +131,18 @@ func (h *host) spawn(null *os.File) (pid int, err error) {
 	return pid, err
 }
 
-// stat reads /proc of a member.
-func (h *host) stat(pid int) stat {
+// find is the directory in /proc of a member; one that does not exist if it is
+// gone already.
+func (h *host) find(pid int) string {
 	if !h.procs.follow {
-		return readStat("/proc/" + strconv.Itoa(pid) + "/stat")
+		return "/proc/" + strconv.Itoa(pid)
 	}
 	for _, m := range h.members() {
 		if m.pid == pid {
-			return readStat(m.dir + "/stat")
+			return m.dir
 		}
 	}
-	return stat{}
+	return "/proc/gone"
 }
 
 func (h *host) members() []member { return h.procs.members(h.netns) }
@@ -173,18 +176,18 @@ func (h *host) exited(pid int, ws syscall.WaitStatus) {
 // adoptLocked makes the oldest daemon that the first process left behind the
 // first process. Orphans become children of the init, which is this process.
 func (h *host) adoptLocked() bool {
-	oldest, found := stat{}, 0
+	oldest, found := stat{}, member{}
 	for _, m := range h.members() {
 		s := readStat(m.dir + "/stat")
-		if s.state != 0 && s.state != 'Z' && s.ppid == h.procs.self && (found == 0 || s.ticks < oldest.ticks) {
-			oldest, found = s, m.pid
+		if s.state != 0 && s.state != 'Z' && s.ppid == h.procs.self && (found.pid == 0 || s.ticks < oldest.ticks) {
+			oldest, found = s, m
 		}
 	}
-	if found == 0 {
+	if found.pid == 0 {
 		return false
 	}
-	h.main = found
-	h.reaper.adopt(h, found)
+	h.main, h.dir = found.pid, found.dir
+	h.reaper.adopt(h, found.pid)
 	return true
 }
 
@@ -266,7 +269,7 @@ func (h *host) state(withPID bool) (hostState, *os.File) {
 		s.Detail = fmt.Sprintf("exit code %d", h.exitCode)
 		return s, nil
 	}
-	char := h.stat(h.main).state
+	char := readStat(h.dir + "/stat").state
 	if char == 'T' {
 		s.Status = targets.Paused
 	}

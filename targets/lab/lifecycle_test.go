@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/squall-chaos/squall/experiments/units"
 	"github.com/squall-chaos/squall/targets"
 )
 
@@ -239,6 +240,7 @@ func TestNetworkSurvivesARestart(t *testing.T) {
 func TestFiftyHosts(t *testing.T) {
 	h := serverHost()
 	h.Replicas = replicas(50)
+	h.Ready.Timeout = units.Duration(time.Minute)
 	w := start(t, &Section{Hosts: map[string]Host{"a": h}})
 	hosts := find(t, w, "a-*")
 	if len(hosts) != 50 {
