@@ -162,7 +162,11 @@ func ruler(phases []Phase, whole float64, columns int) string {
 		if from < used || from >= columns {
 			continue
 		}
-		name := ansi.Truncate("╵"+Inert(ph.Name), max(1, to-from-1), "")
+		room := to - from - 1
+		if room < 5 {
+			room = 1 // nobody can read less
+		}
+		name := ansi.Truncate("╵"+Inert(ph.Name), room, "")
 		b.WriteString(strings.Repeat(" ", from-used) + name)
 		used = from + ansi.StringWidth(name)
 	}

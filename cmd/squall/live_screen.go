@@ -103,7 +103,7 @@ func (s *screen) advance(t time.Time) {
 		s.now = max(s.now, t.Sub(s.epoch).Seconds())
 	}
 	s.faults = slices.DeleteFunc(s.faults, func(f *activeFault) bool {
-		return f.state == "undone" && (s.now > f.until+lingerOver || s.ended)
+		return f.state == "undone" && s.now > f.until+lingerOver
 	})
 }
 
@@ -173,6 +173,7 @@ func (s *screen) handle(e runner.Event) {
 		s.stopping = reports.Inert(e.Text)
 	case runner.RunEnded:
 		s.ended, s.verdict, s.questions = true, e.Verdict, nil
+		s.faults = slices.DeleteFunc(s.faults, func(f *activeFault) bool { return f.state == "undone" })
 	default:
 		s.handleFault(e)
 	}
