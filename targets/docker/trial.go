@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -27,7 +29,7 @@ type Trial interface {
 	Trial(ctx context.Context) (another func(context.Context) (targets.Target, error), end func() error, err error)
 }
 
-// trialLabel marks the containers of a trial.
+// trialLabel marks the containers of trials, with the trial they belong to.
 const trialLabel = "squall.trial"
 
 // Trial implements Trial.
@@ -39,7 +41,9 @@ func (d *driver) Trial(ctx context.Context) (func(context.Context) (targets.Targ
 	if runtime.GOARCH != "amd64" {
 		return nil, nil, fmt.Errorf("docker: the engine answers, but there is no program to try faults on for %s", runtime.GOARCH)
 	}
-	rc, err := e.ImageImport(ctx, image.ImportSource{Source: waiterTar(), SourceName: "-"}, trialLabel, image.ImportOptions{})
+	id := fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano())
+	tag := trialLabel + ":" + id
+	rc, err := e.ImageImport(ctx, image.ImportSource{Source: waiterTar(), SourceName: "-"}, tag, image.ImportOptions{})
 	if err != nil {
 		return nil, nil, e.fail(ctx, "import an image", err)
 	}
@@ -49,7 +53,7 @@ func (d *driver) Trial(ctx context.Context) (func(context.Context) (targets.Targ
 	}
 
 	another := func(ctx context.Context) (targets.Target, error) {
-		c, err := e.ContainerCreate(ctx, &container.Config{Image: trialLabel, Cmd: []string{"/wait"}, Labels: map[string]string{trialLabel: ""}},
+		c, err := e.ContainerCreate(ctx, &container.Config{Image: tag, Cmd: []string{"/wait"}, Labels: map[string]string{trialLabel: id}},
 			&container.HostConfig{NetworkMode: "none"}, nil, nil, "")
 		if err != nil {
 			return nil, e.fail(ctx, "create a container", err)
@@ -60,23 +64,23 @@ func (d *driver) Trial(ctx context.Context) (func(context.Context) (targets.Targ
 		}
 		return d.Open(ctx, targets.Ref{Driver: name, ID: c.ID})
 	}
-	return another, func() error { return d.endTrial(e) }, nil
+	return another, func() error { return endTrial(e, id, tag) }, nil
 }
 
-// endTrial removes all containers of trials, also those that a fault has created
-// again, and the image.
-func (d *driver) endTrial(e *engine) error {
+// endTrial removes all containers of a trial, also those that a fault has created
+// again, and its image.
+func endTrial(e *engine, id, tag string) error {
 	ctx := context.Background()
 	list, err := e.ContainerList(ctx, container.ListOptions{All: true})
 	for _, c := range list {
-		if _, ours := c.Labels[trialLabel]; ours {
+		if c.Labels[trialLabel] == id {
 			rerr := e.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true})
 			if !errdefs.IsNotFound(rerr) {
 				err = errors.Join(err, rerr)
 			}
 		}
 	}
-	_, rerr := e.ImageRemove(ctx, trialLabel, image.RemoveOptions{Force: true})
+	_, rerr := e.ImageRemove(ctx, tag, image.RemoveOptions{Force: true})
 	return errors.Join(err, rerr)
 }
 
