@@ -61,6 +61,15 @@ func answer(l net.Listener, h Holder) {
 
 func (c *claim) drop() { c.l.Close() }
 
+// heldBy says who holds a resource, for a message; nothing when nobody does.
+func heldBy(ctx context.Context, resource string) string {
+	name := claimName(resource)
+	if _, err := holderOf(ctx, name); err != nil {
+		return ""
+	}
+	return ": it is " + ErrClaimed.Error() + " by " + askHolder(ctx, name)
+}
+
 // askHolder asks a claim who holds it, for a message.
 func askHolder(ctx context.Context, name string) string {
 	h, err := holderOf(ctx, name)

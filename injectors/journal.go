@@ -263,15 +263,15 @@ func (l *logbook) keepSpace() {
 
 func (l *logbook) freeSpace() error { return os.Remove(l.reserve) }
 
-// write appends the records and makes them last. Announcements must have been
+// write appends the records, all of one moment, and makes them last. Announcements must have been
 // written before what they announce is done, so an error is final for them; what
 // has been done is recorded even on a full disk, from the reserve.
 func (l *logbook) write(recs ...record) error {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
-	done := true
+	done, now := true, time.Now().UTC()
 	for _, r := range recs {
-		r.At = time.Now().UTC()
+		r.At = now
 		if err := enc.Encode(r); err != nil {
 			return err
 		}

@@ -115,7 +115,7 @@ func examine(ctx context.Context, r Request, t targets.Target) (victim, error) {
 		return v, fmt.Errorf("%s: %s: %w", r.Fault, v.Name, err)
 	}
 	if v.state = s; s.Status != targets.Running {
-		return v, fmt.Errorf("%s: %s is %s and not running: %w", r.Fault, v.Name, s.Status, ErrNotRunning)
+		return v, fmt.Errorf("%s: %s is %s and not running: %w%s", r.Fault, v.Name, s.Status, ErrNotRunning, heldBy(ctx, v.subject.state()))
 	}
 	return v, nil
 }
