@@ -121,7 +121,7 @@ func expand(paths []string) ([]string, Problems) {
 	for _, p := range paths {
 		found, err := below(p)
 		if err != nil {
-			problems = append(problems, Problem{File: p, Message: plainly(err)})
+			problems = append(problems, Problem{File: p, Message: plainly(err), Suggestion: neighbour(p, err)})
 		}
 		for _, f := range found {
 			if !slices.Contains(files, f) {
@@ -141,6 +141,23 @@ func composeFile(name string) bool {
 		}
 	}
 	return false
+}
+
+// neighbour is what was probably meant by a path that does not exist.
+func neighbour(path string, err error) string {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	entries, _ := os.ReadDir(filepath.Dir(path))
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	near := nearest(filepath.Base(path), names)
+	if near == "" {
+		return ""
+	}
+	return filepath.Join(filepath.Dir(path), near)
 }
 
 func below(path string) ([]string, error) {

@@ -19,6 +19,10 @@ func nearest(text string, candidates []string) string {
 	return best
 }
 
+// Nearest returns the one of the candidates that text most probably was meant to
+// be, or nothing when none is near.
+func Nearest(text string, candidates []string) string { return nearest(text, candidates) }
+
 // distance is how many letters must be added, left out, changed or swapped with
 // the next to make b of a (optimal string alignment); most if it is at least
 // that.

@@ -73,13 +73,12 @@ Exit codes: 0 held, 1 deviated, 2 wrong usage or an invalid file,
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%w\nsee %s --help", err, c.CommandPath())
-	})
-	root.SuggestionsMinimumDistance = 2
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newRun(s), newValidate(), newPlan(), newStatus(), newRecover(), newDoctor(),
 		newList(), newSchema(), newReport(), newRuns(), newVersion(), newAgent(), newIdle(),
 	)
+	root.InitDefaultCompletionCmd()
+	explainArgs(root)
 	return root
 }
