@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"time"
 
@@ -39,7 +38,6 @@ type Agent struct {
 	cmd    *exec.Cmd
 	gone   chan struct{} // closed when the process has ended
 	closed chan string   // why somebody else had everything undone
-	once   sync.Once
 }
 
 // ErrAgentGone says that the agent's process has ended before it answered.

@@ -96,7 +96,6 @@ func labStage(t *testing.T) stage {
 
 	drivers := Drivers{}
 	return stage{drivers, func(t *testing.T, kind string) body {
-
 		w, err := lab.New().Declare(&lab.Section{Hosts: map[string]lab.Host{"subject": {Run: []string{exe, kind}, Restart: "always"}}})
 		if err != nil {
 			t.Fatal(err)
