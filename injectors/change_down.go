@@ -164,7 +164,14 @@ func (d *down) ended(ctx context.Context, w *world) (bool, error) {
 	if errors.Is(err, targets.ErrGone) {
 		return true, nil
 	}
-	return err == nil && !alive(s.Status), err
+	if err != nil || !alive(s.Status) {
+		return err == nil, err
+	}
+	// It may have been started again between the two looks.
+	if _, err = w.open(ctx, d.Ref); errors.Is(err, targets.ErrGone) {
+		return true, nil
+	}
+	return false, err
 }
 
 func (d *down) evidence(ctx context.Context, w *world) (Evidence, error) {

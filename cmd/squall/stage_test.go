@@ -23,6 +23,8 @@ type stage struct {
 	top  string        // sections, targets and probes of an experiment file
 	on   string        // ", on: it" where faults have targets
 	look func() string // the world, but for what may differ after a fault
+
+	destroy func() // of a process: kills it and waits for its end
 }
 
 // file is an experiment on the stage. A method is flow style, one step.
@@ -46,7 +48,7 @@ func (s stage) asBefore(t *testing.T, before string) {
 }
 
 func beat(t *testing.T) string {
-	return fmt.Sprintf("probes: {beat: {tcp: {address: %q}, rate: 10/s}}", listener(t))
+	return fmt.Sprintf("probes: {beat: {tcp: {address: %q}, rate: 15/s}}", listener(t))
 }
 
 // dockerStage sets up containers with a restart policy, each with a volume, on a
@@ -102,41 +104,46 @@ func lookAtContainer(t *testing.T, c *dockertest.Container) string {
 }
 
 // processStage sets up plain processes.
-func processStage(*testing.T) func(*testing.T, *user) stage { return oneProcess }
+func processStage(*testing.T) func(*testing.T, *user) stage {
+	return func(t *testing.T, u *user) stage { return oneProcess(t, u) }
+}
 
-func oneProcess(t *testing.T, h *user) stage {
+func oneProcess(t *testing.T, h *user, env ...string) stage {
 	mark := dockertest.Unique()
-	startSubject(t, h, mark, roleIdle)
+	startSubject(t, h, mark, env)
 	return stage{
-		top:  fmt.Sprintf("targets: {it: {process: {name: %q}}}\n%s", mark, beat(t)),
-		on:   ", on: it",
-		look: func() string { return lookAtProcesses(mark) },
+		top:     fmt.Sprintf("targets: {it: {process: {name: %q}}}\n%s", mark, beat(t)),
+		on:      ", on: it",
+		look:    func() string { return lookAtProcesses(mark) },
+		destroy: func() { endProcess(t, mark) },
 	}
 }
 
 // startSubject starts a process called mark; all of that name are gone at the
 // test's end.
-func startSubject(t *testing.T, h *user, mark, role string) *exec.Cmd {
+func startSubject(t *testing.T, h *user, mark string, env []string) {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &exec.Cmd{Path: exe, Args: []string{mark, role}, Dir: h.dir, Env: []string{"SOME=value"}}
+	c := &exec.Cmd{Path: exe, Args: []string{mark, roleIdle}, Dir: h.dir, Env: append(env, "SOME=value")}
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go c.Wait() // so that it is gone when it was killed
 	waitFor(t, "the subject", func() (string, bool) { return "", lookAtProcesses(mark) != "" })
-	t.Cleanup(func() {
-		waitFor(t, "the end of "+mark, func() (string, bool) {
-			for _, pid := range called(mark) {
-				_ = syscall.Kill(pid, syscall.SIGKILL)
-			}
-			return "", len(called(mark)) == 0
-		})
+	t.Cleanup(func() { endProcess(t, mark) })
+}
+
+// endProcess kills all processes called mark.
+func endProcess(t *testing.T, mark string) {
+	waitFor(t, "the end of "+mark, func() (string, bool) {
+		for _, pid := range called(mark) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		return "", len(called(mark)) == 0
 	})
-	return c
 }
 
 // called are the living processes with that first argument.
@@ -186,7 +193,7 @@ func oneLab(t *testing.T, h *user) stage {
     subject: {run: [%q, %s], env: {MARK: %q}, restart: always}
     beacon: {run: [%q, %s, ":7000"], env: {MARK: %q}, ready: {tcp: ":7000"}}
 targets: {it: {lab: subject}}
-probes: {beat: {tcp: {address: "beacon:7000"}, rate: 10/s}}
+probes: {beat: {tcp: {address: "beacon:7000"}, rate: 15/s}}
 `, exe, roleIdle, h.dir, exe, roleServe, h.dir),
 		on:   ", on: it",
 		look: func() string { return strings.Join(processesNaming(h.dir), "\n") },

@@ -222,10 +222,12 @@ func (h *user) run(env []string, file, point string, come func(*started) bool, f
 // held starts a run of file and waits until its first fault is in force.
 func (h *user) held(file string, flags ...string) *started {
 	h.t.Helper()
-	return h.run(nil, file, "a fault in force", func(s *started) bool { return s.saw(runner.FaultInForce) != nil }, flags...)
+	return h.run(nil, file, "a fault in force", inForceNow, flags...)
 }
 
-// dir is the directory of the home's only run.
+func inForceNow(s *started) bool { return s.saw(runner.FaultInForce) != nil }
+
+// runDir is the directory of the home's only run.
 func (s *started) runDir() string {
 	s.t.Helper()
 	var dir string
