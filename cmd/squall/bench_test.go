@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -339,7 +340,7 @@ func (t treatment) bench(b *testing.B, w *ward) {
 	for b.Loop() {
 		for _, way := range ways {
 			undo := func() {}
-			since := time.Now()
+			spreads := w.watch(ctx, t.event)
 			if way == "squall" {
 				total[way] += took(func() { undo = w.inject(ctx, t.fault, t.spec(), t.hold) })
 			} else {
@@ -352,7 +353,7 @@ func (t treatment) bench(b *testing.B, w *ward) {
 					}
 				}
 			}
-			spread[way] += w.spread(ctx, t.event, since)
+			spread[way] += spreads()
 			undo()
 		}
 	}
@@ -364,27 +365,39 @@ func (t treatment) bench(b *testing.B, w *ward) {
 	b.ReportMetric(total["squall"].Seconds()/total["sequential"].Seconds(), "x-sequential")
 }
 
-// spread is the time between the first and the last event of that kind. The
-// engine may tell of them a little after it did what they tell.
-func (w *ward) spread(ctx context.Context, action events.Action, since time.Time) time.Duration {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
+// watch listens for what the engine tells of the containers. The returned function
+// is the time between the first and the last of it; the engine may tell a little
+// after it was done.
+func (w *ward) watch(ctx context.Context, action events.Action) func() time.Duration {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	args := filters.NewArgs(filters.Arg("event", string(action)))
 	for _, id := range w.ids {
 		args.Add("container", id)
 	}
-	messages, failed := w.cli.Events(ctx, events.ListOptions{Since: fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond()), Filters: args})
-	var first, last int64
-	for seen := 0; seen < len(w.ids); seen++ {
-		select {
-		case m := <-messages:
-			if first == 0 || m.TimeNano < first {
-				first = m.TimeNano
+	now := time.Now() // it remembers the last few: none is missed while the connection is made
+	messages, failed := w.cli.Events(ctx, events.ListOptions{Since: fmt.Sprintf("%d.%09d", now.Unix(), now.Nanosecond()), Filters: args})
+	stamps := make(chan int64, len(w.ids))
+	go func() {
+		for range w.ids {
+			select {
+			case m := <-messages:
+				stamps <- m.TimeNano
+			case <-failed:
+				close(stamps)
+				return
 			}
-			last = max(last, m.TimeNano)
-		case err := <-failed:
-			w.b.Fatalf("%d of %d events: %v", seen, len(w.ids), err)
 		}
+	}()
+	return func() time.Duration {
+		defer cancel()
+		var all []int64
+		for range w.ids {
+			at, ok := <-stamps
+			if !ok {
+				w.b.Fatalf("the engine told of %d of %d", len(all), len(w.ids))
+			}
+			all = append(all, at)
+		}
+		return time.Duration(slices.Max(all) - slices.Min(all))
 	}
-	return time.Duration(last - first)
 }

@@ -100,7 +100,7 @@ func (o Outcome) inconclusive() []string {
 			rs = append(rs, "no fault was injected")
 		}
 		for _, f := range o.Faults {
-			if r := unproven(f); r != "" {
+			if r := unproven(f); r != "" && !o.told(f) {
 				rs = append(rs, fmt.Sprintf("%s %s", name(f), r))
 			}
 		}
@@ -113,6 +113,11 @@ func (o Outcome) inconclusive() []string {
 		}
 	}
 	return rs
+}
+
+// told reports whether a problem says already what went wrong with f.
+func (o Outcome) told(f reports.Fault) bool {
+	return f.Error != "" && slices.ContainsFunc(o.Problems, func(p string) bool { return strings.Contains(p, f.Error) })
 }
 
 // unsteady says why the gate was not passed.
