@@ -41,6 +41,7 @@ func site(t *testing.T) *httptest.Server {
 	})
 	mux.HandleFunc("/loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/loop", http.StatusFound) })
 	mux.HandleFunc("/once", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", http.StatusFound) })
+	mux.HandleFunc("/twice", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/once", http.StatusFound) })
 	mux.HandleFunc("/hang", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	mux.HandleFunc("/trickle", func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
@@ -158,6 +159,8 @@ func TestHTTPRequest(t *testing.T) {
 func TestHTTPRedirects(t *testing.T) {
 	s := site(t)
 	wantDetail(t, bound(t, "http", "{url: "+s.URL+"/once, redirects: 1}", "body: {contains: lag}", Env{}), "")
+	wantDetail(t, bound(t, "http", "{url: "+s.URL+"/twice, redirects: 1}", "", Env{}), "more than 1 redirects")
+	wantDetail(t, bound(t, "http", "{url: "+s.URL+"/twice, redirects: 2}", "body: {contains: lag}", Env{}), "")
 	wantDetail(t, bound(t, "http", "{url: "+s.URL+"/loop, redirects: 5}", "", Env{}), "more than 5 redirects")
 }
 
