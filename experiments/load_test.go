@@ -325,15 +325,18 @@ func TestNoDocumentIsLost(t *testing.T) {
 }
 
 func TestPositionsAreThoseOfTheFile(t *testing.T) {
-	text := minimal("a", "") + "---\n# note\n---\n" + minimal("b", "tagz: []\n") + "---\na: [\n"
-	_, err := experiments.Load([]string{write(t, map[string]string{"e.yaml": text})}, options())
-	line := 1 + strings.Count(text[:strings.Index(text, "tagz")], "\n")
-	if err == nil || strings.Contains(err.Error(), "tagz") {
-		t.Errorf("decoded what does not parse: %v", err)
-	}
-	_, err = experiments.Load([]string{write(t, map[string]string{"e.yaml": strings.Replace(text, "a: [\n", "", 1)})}, options())
-	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("e.yaml:%d:1: unknown key \"tagz\"", line)) {
-		t.Errorf("want line %d, got %v", line, err)
+	before := minimal("a", "") + "---\n# note\n---\n"
+	line := 1 + strings.Count(before, "\n")
+	for wrong, want := range map[string]string{
+		minimal("b", "tagz: []\n"): "%d:1: unknown key \"tagz\"",
+		"\na: *b\n":                "%d:4: alias *b",
+		"\na: 1: 2\n":              "%d:4: this is not YAML",
+		"\na: !x y\n":              "%d:4: the tag !x",
+	} {
+		_, err := experiments.Load([]string{write(t, map[string]string{"e.yaml": before + wrong})}, options())
+		if at := "e.yaml:" + fmt.Sprintf(want, line+1); err == nil || !strings.Contains(err.Error(), at) {
+			t.Errorf("want %s, got %v", at, err)
+		}
 	}
 }
 
@@ -444,5 +447,27 @@ func BenchmarkLoad(b *testing.B) {
 		if _, err := experiments.Load([]string{everything}, options()); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestAVariableIsMissedWhereSeveralFormsAreTaken(t *testing.T) {
+	for _, status := range []string{`"${code}"`, `["${code}"]`} {
+		text := strings.Replace(minimal("t", "variables: {cod: 2xx}\n"), `{tcp: {address: "127.0.0.1:80"}}`, `{http: {url: "http://127.0.0.1/"}, expect: {status: `+status+`}}`, 1)
+		_, err := experiments.Load([]string{write(t, map[string]string{"e.yaml": text})}, options())
+		if err == nil || !strings.Contains(err.Error(), `${code} is not declared`) || !strings.Contains(err.Error(), `did you mean "${cod}"?`) {
+			t.Errorf("%s: got %v", status, err)
+		}
+	}
+}
+
+func TestNoMoreIsToldThanAnybodyReads(t *testing.T) {
+	var b strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&b, "k%d: 1\n", i)
+	}
+	_, err := experiments.Load([]string{write(t, map[string]string{"e.yaml": minimal("t", b.String())})}, options())
+	var problems experiments.Problems
+	if !errors.As(err, &problems) || len(problems) != 501 || !strings.Contains(err.Error(), "more wrong than this") {
+		t.Errorf("%d problems", len(problems))
 	}
 }

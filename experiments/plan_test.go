@@ -163,6 +163,13 @@ func TestWhatStandsInTheWayIsToldWhole(t *testing.T) {
 			change: func(e *experiments.Experiment) { e.Limits.Targets = 2 },
 		},
 		{
+			name: "too many in parallel and repeats", file: planned, drivers: world(boxNames...), is: []error{experiments.ErrTooMany}, misuse: true, text: "3 would be, 2 may",
+			change: func(e *experiments.Experiment) {
+				e.Limits.Targets = 2
+				e.Method = []experiments.Step{e.Method[2], {ID: "2", Repeat: &experiments.Repeat{Times: 1, Steps: e.Method[3].Repeat.Steps[1:]}}}
+			},
+		},
+		{
 			name: "pick and nothing", file: planned, drivers: world("cache-1", "cache-2"), is: []error{experiments.ErrPickNeeded, experiments.ErrNoTargets},
 			change: func(e *experiments.Experiment) { e.Targets[0].Pick = experiments.Pick{} },
 		},
