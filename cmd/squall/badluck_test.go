@@ -480,6 +480,30 @@ func TestRecoverWithoutNamesUndoesEverything(t *testing.T) {
 	st.asBefore(t, before)
 }
 
+func TestRecoverLeavesOtherUsersRunsAlone(t *testing.T) {
+	if os.Geteuid() != 0 {
+		missing(t, "the right to be another user")
+	}
+	t.Parallel()
+	u := newUser(t)
+	st := oneProcess(t, u)
+	before := st.look()
+	s := u.held(u.write("e.yaml", st.file(t, "", pauseLong)))
+	paused := st.look()
+	c := u.command(nil, "recover")
+	c.Path, c.Dir, c.Env = "/proc/self/exe", "/", []string{"HOME=/nonexistent"}
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := c.CombinedOutput()
+	if name := filepath.Base(s.runDir()); err != nil || !strings.Contains(string(out), name+"  is another user's") {
+		t.Errorf("recover: %v\n%s", err, out)
+	}
+	if now := st.look(); now != paused {
+		t.Errorf("was\n%s\nis\n%s", paused, now)
+	}
+	s.signal(syscall.SIGINT)
+	s.exits(reports.Aborted.ExitCode(), st, before)
+}
+
 func TestRecoverRefusesAJournalThatOthersCanWrite(t *testing.T) {
 	t.Parallel()
 	u := newUser(t)

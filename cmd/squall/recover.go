@@ -41,12 +41,17 @@ func recoverRuns(ctx context.Context, w io.Writer, names []string) error {
 		return err
 	}
 	n, bad := 0, 0
+	var others []string // runs of other users
 	for _, d := range dirs {
 		open, err := mayBeOpen(d)
 		if err != nil || !open {
 			continue
 		}
 		undone, err := injectors.Recover(ctx, d.Dir, byName(allDrivers()), slog.New(slog.DiscardHandler))
+		if errors.Is(err, fs.ErrPermission) && len(names) == 0 {
+			others = append(others, inert(d.Name))
+			continue
+		}
 		if err != nil {
 			fmt.Fprintf(w, "%s: %s\n", inert(d.Name), inert(err.Error()))
 			bad++
@@ -54,10 +59,13 @@ func recoverRuns(ctx context.Context, w io.Writer, names []string) error {
 		n += len(undone)
 		bad += printUndone(w, d.Name, undone)
 	}
+	for _, o := range others {
+		fmt.Fprintf(w, "%s  is another user's: run squall recover as that user or as root\n", o)
+	}
 	switch {
 	case bad > 0:
 		return exit{reports.Unrecovered.ExitCode(), fmt.Errorf("%d of %d could not be undone: see above", bad, max(n, bad))}
-	case n == 0:
+	case n == 0 && len(others) == 0:
 		fmt.Fprintln(w, "Nothing is in force.")
 	}
 	return nil
