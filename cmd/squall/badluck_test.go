@@ -492,7 +492,7 @@ func TestRecoverLeavesOtherUsersRunsAlone(t *testing.T) {
 	paused := st.look()
 	c := u.command(nil, "recover")
 	c.Path, c.Dir, c.Env = "/proc/self/exe", "/", []string{"HOME=/nonexistent"}
-	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 54321, Gid: 54321}} // nobody has runs as that user
 	out, err := c.CombinedOutput()
 	if name := filepath.Base(s.runDir()); err != nil || !strings.Contains(string(out), name+"  is another user's") {
 		t.Errorf("recover: %v\n%s", err, out)
