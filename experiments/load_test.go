@@ -471,3 +471,14 @@ func TestNoMoreIsToldThanAnybodyReads(t *testing.T) {
 		t.Errorf("%d problems", len(problems))
 	}
 }
+
+func TestALargeFileIsRefusedUnread(t *testing.T) {
+	for size, right := range map[int]bool{1 << 20: true, 1<<20 + 1: false} {
+		text := minimal("t", "#")
+		text = strings.Replace(text, "#", "#"+strings.Repeat("x", size-len(text)), 1)
+		_, err := experiments.Load([]string{write(t, map[string]string{"e.yaml": text})}, options())
+		if (err == nil) != right || (!right && !strings.Contains(err.Error(), "larger than 1024 KiB")) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+}
