@@ -349,18 +349,25 @@ func TestNoWrongPass(t *testing.T) {
 	for _, w := range wrongPasses() {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
-			for try := 1; ; try++ {
-				s := newScene(t)
-				w.change(s)
-				got := s.run()
-				if try < 5 && got.starved() && (got.code != w.code || !strings.Contains(got.stdout, w.because)) {
-					t.Log("once more: this machine had no time to measure")
-					continue
-				}
-				w.judge(s, got)
-				return
-			}
+			w.play(t)
 		})
+	}
+}
+
+// play runs the case until this machine had time to measure, judges how it went,
+// and returns where.
+func (w wrongPass) play(t *testing.T) *scene {
+	t.Helper()
+	for try := 1; ; try++ {
+		s := newScene(t)
+		w.change(s)
+		got := s.run()
+		if try < 5 && got.starved() && (got.code != w.code || !strings.Contains(got.stdout, w.because)) {
+			t.Log("once more: this machine had no time to measure")
+			continue
+		}
+		w.judge(s, got)
+		return s
 	}
 }
 
@@ -420,11 +427,10 @@ func (w wrongPass) judgeWorld(s *scene, r *reports.Result) {
 func TestNoWrongPassOnRestartedContainer(t *testing.T) {
 	t.Parallel()
 	c := dockertest.Run(t, dockertest.Options{})
-	s := newScene(t)
-	all(
+	wrongPass{code: 3, verdict: reports.Inconclusive, because: "not in force for its whole time", change: all(
 		set("targets", "{victim: {docker: {name: "+c.Name+"}}}"),
 		set("method", "[{fault: pause, on: victim, for: 20s}]"),
-		when(runner.FaultInForce, func(s *scene, _ *exec.Cmd) {
+		when(runner.FaultInForce, func(*scene, *exec.Cmd) {
 			ctx := bounded(t)
 			if err := c.Client.ContainerUnpause(ctx, c.ID); err != nil {
 				t.Error(err)
@@ -433,32 +439,32 @@ func TestNoWrongPassOnRestartedContainer(t *testing.T) {
 				t.Error(err)
 			}
 		}),
-	)(s)
-	wrongPass{code: 3, verdict: reports.Inconclusive, because: "not in force for its whole time"}.judge(s, s.run())
+	)}.play(t)
 }
 
 // Two runs on one target cannot both say what they disturbed: the second one is
 // refused and names the first.
 func TestNoWrongPassOnTargetThatAnotherRunHolds(t *testing.T) {
 	t.Parallel()
-	first, second := newScene(t), newScene(t)
-	withRole(roleStubborn)(first)
-	second.mark, second.victim = first.mark, first.victim
-	set("method", "[{fault: kill, signal: TERM, on: victim, for: 1s}]")(first) // held while it waits for the effect
-	first.at, first.during = runner.FaultPlanned, func(*scene, *exec.Cmd) {
-		wrongPass{code: 3, verdict: reports.Inconclusive, because: "is already being disturbed by run " + filepath.Base(first.runDir(t))}.judge(second, second.run())
-	}
-	wrongPass{code: 3, verdict: reports.Inconclusive, because: "no effect on"}.judge(first, first.run())
+	wrongPass{code: 3, verdict: reports.Inconclusive, because: "no effect on", change: all(
+		withRole(roleStubborn), set("method", "[{fault: kill, signal: TERM, on: victim, for: 1s}]"), // held while it waits for the effect
+		when(runner.FaultPlanned, func(first *scene, _ *exec.Cmd) {
+			because := "is already being disturbed by run " + filepath.Base(first.runDir(t))
+			wrongPass{code: 3, verdict: reports.Inconclusive, because: because, change: func(second *scene) {
+				second.mark, second.victim = first.mark, first.victim
+			}}.play(t)
+		}),
+	)}.play(t)
 }
 
 // Undo takes back what the run did, and nothing that was so before it.
 func TestExecLeavesWhatItDidNotDo(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	there := s.file(t, "there", "")
-	set("method", `[{fault: exec, do: [touch, DIR/there], undo: [rm, -f, DIR/there], check: [test, -e, DIR/there], for: 1s}]`)(s)
-	wrongPass{code: 3, verdict: reports.Inconclusive, because: "already says that the fault is in force"}.judge(s, s.run())
-	if !present(there) {
+	s := wrongPass{code: 3, verdict: reports.Inconclusive, because: "already says that the fault is in force", change: all(
+		func(s *scene) { s.file(s.t, "there", "") },
+		set("method", `[{fault: exec, do: [touch, DIR/there], undo: [rm, -f, DIR/there], check: [test, -e, DIR/there], for: 1s}]`),
+	)}.play(t)
+	if !present(filepath.Join(s.dir, "there")) {
 		t.Error("a fault that was not injected was undone")
 	}
 }

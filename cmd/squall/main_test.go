@@ -31,18 +31,14 @@ func TestMain(m *testing.M) {
 	// Most tests here wait for processes: how many may do so at the same time is no
 	// matter of processors.
 	_ = flag.Set("test.parallel", "8")
-	testscript.Main(m, map[string]func(){
-		"squall":  main,
-		roleIdle:  func() { act(roleIdle, os.Args[1:]) },
-		roleServe: func() { act(roleServe, os.Args[1:]) },
-	})
+	testscript.Main(m, map[string]func(){"squall": main})
 }
 
 // The parts that the test program can play as a target.
 const (
 	roleIdle     = "test-idle"     // handles SIGHUP and goes on; ends at SIGTERM
 	roleStubborn = "test-stubborn" // ignores SIGTERM
-	roleServe    = "test-serve"    // answers HTTP at the address that follows; with 503 while the file after it exists
+	roleServe    = "test-serve"    // answers HTTP at the address that follows
 )
 
 func act(role string, args []string) {
@@ -55,20 +51,10 @@ func act(role string, args []string) {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 		l, err := net.Listen("tcp", args[0])
 		if err == nil {
-			err = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { serve(w, args[1:]) }))
+			err = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }))
 		}
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	select {}
-}
-
-func serve(w http.ResponseWriter, gate []string) {
-	if len(gate) > 0 {
-		if _, err := os.Stat(gate[0]); err == nil {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
-		}
-	}
-	fmt.Fprintln(w, "ok")
 }
