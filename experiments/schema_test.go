@@ -147,6 +147,7 @@ func TestTheSchemaIsStrictEverywhere(t *testing.T) {
 		{"{tcp: ", "{other: 1, tcp: "},
 		{"{tcp: ", "{http: {url: \"http://x/\"}, tcp: "},
 		{"{tcp: ", "{expect: {status: 200}, tcp: "},
+		{`{tcp: {address: "127.0.0.1:80"}}`, `{exec: {command: [x]}, from: a, rate: 10/s}`},
 		{"{steady: ", "{other: {}, steady: "},
 		{"steady: {success: ", "steady: {other: \">= 1\", success: "},
 		{"\">= 90%\"", "90"},
