@@ -472,6 +472,22 @@ func TestNoMoreIsToldThanAnybodyReads(t *testing.T) {
 	}
 }
 
+func TestASecretsFileIsFoundBesideTheExperiment(t *testing.T) {
+	dir := write(t, map[string]string{
+		"a/e.yaml": minimal("t", "variables: {where: run}\nsecrets: {token: {file: \"${where}/token\"}, other: {file: /x/y}}\n"), "a/run/token": "s3cr3t\n",
+	})
+	t.Chdir(dir)
+	e := load(t, options(), "a/e.yaml")[0]
+	t.Chdir("/")
+	if got, err := secrets.Resolve(e.Secrets["token"]); err != nil || got != "s3cr3t" || e.Secrets["other"].File != "/x/y" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	_, err := experiments.Load([]string{write(t, map[string]string{"e.yaml": minimal("t", "secrets: {token: {env: \"${nowhere}\"}}\n")})}, options())
+	if err == nil || !strings.Contains(err.Error(), "e.yaml:2:24: ${nowhere} is not declared") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestALargeFileIsRefusedUnread(t *testing.T) {
 	for size, right := range map[int]bool{1 << 20: true, 1<<20 + 1: false} {
 		text := minimal("t", "#")

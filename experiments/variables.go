@@ -172,7 +172,33 @@ func (d *decoder) declare(root *node, g given) declared {
 	for _, name := range slices.Sorted(maps.Keys(out.Variables)) {
 		d.resolve(only, &out, g, name, nil)
 	}
+	d.locate(only, &out)
 	return out
+}
+
+// locate fills variables in where secrets are said to be, and makes paths of
+// files independent of the folder that a process stands in.
+func (d *decoder) locate(n *node, out *declared) {
+	x := expander{variables: out.values, why: out.why}
+	for _, name := range slices.Sorted(maps.Keys(out.Secrets)) {
+		ref := out.Secrets[name]
+		for _, s := range []*string{&ref.Env, &ref.File} {
+			// What declare left to be expanded has its escapes left, too.
+			expanded, err := x.expand(*s)
+			if err != nil {
+				d.suggest(n.at("secrets", name).find(*s), err.suggestion, "%s", err.message)
+				continue
+			}
+			*s = expanded
+		}
+		if ref.File != "" && !filepath.IsAbs(ref.File) {
+			ref.File = filepath.Join(filepath.Dir(d.source.name), ref.File)
+			if abs, err := filepath.Abs(ref.File); err == nil {
+				ref.File = abs
+			}
+		}
+		out.Secrets[name] = ref
+	}
 }
 
 // anything declares every name that is referred to, so that it stays.
