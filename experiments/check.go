@@ -117,6 +117,8 @@ func (x *draft) checkHypothesis() {
 				x.d.fail(c.node, "%s: steady is judged in the baseline itself, so it cannot be a multiple of it: write a bound with a unit", c.Metric)
 			}
 		}
+		x.checkJudgeable(h.name, h.value.Steady)
+		x.checkJudgeable(h.name, h.value.During)
 	}
 }
 
@@ -125,9 +127,38 @@ func (x *draft) checkGuards() {
 		g := &x.Guards[i]
 		x.known(g.key, "probe", g.name, x.Probes.names())
 		for j := range g.value {
-			if c := &g.value[j]; c.Over == 0 {
+			c := &g.value[j]
+			rate, known := x.rateOf(g.name)
+			if c.Over == 0 {
 				c.Over = c.Trailing()
+				if known {
+					c.Over = c.TrailingAt(rate)
+				}
 			}
+		}
+		x.checkJudgeable(g.name, g.value)
+	}
+}
+
+// rateOf is the rate of a probe that is known.
+func (x *draft) rateOf(probe string) (units.Rate, bool) {
+	i := slices.Index(x.Probes.names(), probe)
+	if i < 0 || x.Probes[i].value.rate == nil {
+		return units.Rate{}, false
+	}
+	return *x.Probes[i].value.rate, true
+}
+
+// checkJudgeable refuses claims that readings at the probe's rate could never hold
+// or break.
+func (x *draft) checkJudgeable(probe string, list claims) {
+	rate, ok := x.rateOf(probe)
+	if !ok {
+		return
+	}
+	for _, c := range list {
+		if err := c.Judgeable(rate); err != nil {
+			x.d.fail(c.node, "%v", err)
 		}
 	}
 }
@@ -199,11 +230,10 @@ func (x *draft) steadyNeeds() time.Duration {
 // eachSteady calls one for every claim of steady on a probe that is known.
 func (x *draft) eachSteady(one func(c claim, rate units.Rate, need time.Duration)) {
 	for _, h := range x.Hypothesis {
-		i := slices.Index(x.Probes.names(), h.name)
-		if i < 0 || x.Probes[i].value.rate == nil {
+		rate, ok := x.rateOf(h.name)
+		if !ok {
 			continue
 		}
-		rate := *x.Probes[i].value.rate
 		for _, c := range h.value.Steady {
 			if !c.Relative() {
 				one(c, rate, upTo(verifier.SteadyWindow([]verifier.Claim{c.Claim}, rate), time.Second))

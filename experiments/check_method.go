@@ -71,6 +71,7 @@ func (x *draft) checkStep(s *stepEntry) {
 	}
 	for _, c := range s.Check {
 		x.known(c.key, "probe", c.name, x.Probes.names())
+		x.checkJudgeable(c.name, c.value)
 	}
 	if s.Parallel != nil {
 		x.checkSteps(s.Parallel, StepParallel)

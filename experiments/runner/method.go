@@ -54,7 +54,7 @@ func (r *run) step(ctx context.Context, s experiments.Step, id, round string) {
 	case s.Repeat != nil:
 		r.repeat(ctx, s.Repeat, round)
 	case s.Check != nil:
-		err = r.check(s.Check, id)
+		err = r.check(ctx, s.Check, id)
 	case s.Confirm != "":
 		err = r.confirm(ctx, s.Confirm, id)
 	default:
@@ -89,17 +89,20 @@ func (r *run) repeat(ctx context.Context, p *experiments.Repeat, round string) {
 
 // check judges claims on the last readings, now. One that does not hold ends the
 // method: what comes after it was meant for a system in which it holds.
-func (r *run) check(list []experiments.Check, id string) error {
-	now := r.now()
+func (r *run) check(ctx context.Context, list []experiments.Check, id string) error {
+	r.awaitReadings(ctx, r.now())
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	var broken []string
 	for _, p := range list {
 		w := r.probe(p.Probe)
 		for _, c := range p.Claims {
 			over := c.Over
 			if over == 0 {
-				over = c.Trailing()
+				over = c.TrailingAt(w.Rate)
 			}
-			j := verifier.Judge(c, w.series.Window(max(0, now-over), now), r.baselineOf(w))
+			j := verifier.Judge(c, w.last(over), r.baselineOf(w))
 			check := j.Check(p.Probe, "check "+id, c)
 			r.update(func() { r.record.checks = append(r.record.checks, check) })
 			r.emit(Event{Kind: CheckJudged, Step: id, Check: &check})

@@ -65,7 +65,10 @@ func (r *run) baseline() bool {
 		return false
 	}
 	from, to, _ := r.span("baseline")
-	wait(r.method, r.settleTime())
+	r.awaitReadings(r.method, to)
+	if r.method.Err() != nil {
+		return false
+	}
 	checks, steady := verifier.Steady(r.subjects(), "baseline", from, to)
 	r.judged(checks)
 	if !steady {
@@ -73,10 +76,6 @@ func (r *run) baseline() bool {
 	}
 	return steady && r.method.Err() == nil
 }
-
-// settleTime is how long to wait for answers that are under way at the end of a
-// window: not at all for those that answer at once.
-func (r *run) settleTime() time.Duration { return 50 * time.Millisecond }
 
 func (r *run) judged(checks []reports.Check) {
 	r.update(func() { r.record.checks = append(r.record.checks, checks...) })
@@ -95,16 +94,24 @@ func (r *run) recovery() {
 	end := r.phase("recovery", limit)
 	defer end()
 	start := r.now()
-	need := r.steadyNeed()
+	subjects := slices.DeleteFunc(r.subjects(), func(s verifier.Subject) bool { return len(s.Claims) == 0 })
 	for r.now()-start < limit && !r.stopped() {
-		now := r.now()
-		if now-start >= need {
-			if _, steady := verifier.Steady(r.subjects(), "after", now-need, now); steady {
-				return
-			}
+		settled := r.settled()
+		if verifier.SteadyNow(subjects, start, settled) {
+			r.steadyAt = settled
+			return
 		}
-		wait(r.life, 100*time.Millisecond)
+		wait(r.life, 50*time.Millisecond)
 	}
+}
+
+// settled is up to where the readings of all probes have come in.
+func (r *run) settled() time.Duration {
+	least := r.now()
+	for _, w := range r.watched {
+		least = min(least, w.sampler.Settled())
+	}
+	return least
 }
 
 // stopped reports whether the run ends as aborted.
@@ -112,18 +119,6 @@ func (r *run) stopped() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.record.aborted) > 0
-}
-
-// steadyNeed is how long a window must be to judge the steady states of all
-// probes.
-func (r *run) steadyNeed() time.Duration {
-	need := time.Second
-	for _, w := range r.watched {
-		if len(w.steady) > 0 {
-			need = max(need, verifier.SteadyWindow(w.steady, w.Rate))
-		}
-	}
-	return need
 }
 
 // verify judges the hypothesis on all that was measured.
@@ -136,6 +131,9 @@ func (r *run) verify() {
 	end := r.now()
 	if _, recovered, ok := r.span("recovery"); ok {
 		end = recovered
+	}
+	if r.steadyAt > 0 {
+		end = r.steadyAt
 	}
 	if r.left() {
 		during = end

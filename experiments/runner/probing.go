@@ -18,10 +18,18 @@ import (
 // watched is one probe of the experiment with all its readings.
 type watched struct {
 	experiments.Probe
-	live   probes.Probe // with secrets, bound to the world
-	series *verifier.Series
-	steady []verifier.Claim
-	told   time.Duration // up to where readings were sent as events
+	live    probes.Probe // with secrets, bound to the world
+	sampler *probes.Sampler
+	series  *verifier.Series
+	steady  []verifier.Claim
+	told    time.Duration // up to where readings were sent as events
+}
+
+// last is the window of that length up to where all readings have come in. One
+// that ended now would miss those that hang, and so the worst.
+func (w *watched) last(over time.Duration) verifier.Window {
+	end := w.sampler.Settled()
+	return w.series.Window(max(0, end-over), end)
 }
 
 // now is the offset of this moment within the run.
@@ -143,10 +151,26 @@ func (r *run) lookAt(ctx context.Context, t targets.Target) (targets.State, erro
 func (r *run) startProbes() {
 	r.epoch = time.Now()
 	for _, w := range r.watched {
-		s := probes.Sampler{Probe: w.live, Rate: w.Rate, Epoch: r.epoch, Emit: w.series.Append}
-		r.crew.Go(func() { s.Run(r.life) })
+		w.sampler = &probes.Sampler{Probe: w.live, Rate: w.Rate, Epoch: r.epoch, Emit: w.series.Append}
+		if b, ok := w.live.(probes.Bounded); ok {
+			w.sampler.Drain = b.Limit()
+		}
+		r.crew.Go(func() {
+			if err := w.sampler.Run(r.life); err != nil {
+				r.problem(fmt.Sprintf("probe %s: %v", w.Name, err))
+			}
+		})
 	}
 	r.crew.Go(r.tell)
+}
+
+// awaitReadings waits until all readings that were due before an offset have come in.
+func (r *run) awaitReadings(ctx context.Context, until time.Duration) {
+	for _, w := range r.watched {
+		for w.sampler.Settled() < until && ctx.Err() == nil {
+			wait(ctx, 10*time.Millisecond)
+		}
+	}
 }
 
 // tellLag is how old readings are when they are told: late answers belong to the
@@ -201,15 +225,15 @@ func (r *run) guard(ctx context.Context) {
 		case <-tick.C:
 		}
 		for i, g := range r.e.Guards {
-			w, now := r.probe(g.Probe), r.now()
-			if now < g.Claim.Over {
+			w := r.probe(g.Probe)
+			if w.sampler.Settled() < g.Claim.Over {
 				continue
 			}
-			j := verifier.Judge(g.Claim, w.series.Window(now-g.Claim.Over, now), r.baselineOf(w))
+			j := verifier.Judge(g.Claim, w.last(g.Claim.Over), r.baselineOf(w))
 			if j.Status != reports.CheckBroken {
 				continue
 			}
-			at := now.Seconds()
+			at := r.now().Seconds()
 			r.update(func() { r.record.guards[i].Broken, r.record.guards[i].At, r.record.guards[i].Got = true, &at, j.Got })
 			r.emit(Event{Kind: GuardBroken, Probe: g.Probe, Text: g.Claim.String() + ", got " + j.Got})
 			r.abort(fmt.Sprintf("guard broken: %s %s, got %s", g.Probe, g.Claim, j.Got))

@@ -79,6 +79,8 @@ type run struct {
 	watched []*watched     // probes, in the file's order
 	crew    sync.WaitGroup // samplers and watchers
 
+	steadyAt time.Duration // up to where the recovery was measured to be steady; 0: it was not
+
 	telling sync.Mutex // one event at a time
 	agents  sync.Mutex // held while the agent is replaced or ended
 
