@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -61,6 +62,9 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("exit code %d, wanted %s", code, args[0])
 		}
 		ts.Check(os.RemoveAll(filepath.Join(ts.Getenv("XDG_STATE_HOME"), "squall")))
+		if i := slices.Index(args, "--out"); i > 0 {
+			ts.Check(os.RemoveAll(ts.MkAbs(args[i+1])))
+		}
 	}
 }
 
