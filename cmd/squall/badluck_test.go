@@ -163,6 +163,18 @@ func TestWishesToStopUndoEverything(t *testing.T) {
 	}
 }
 
+func TestAWishToStopEndsAllExperiments(t *testing.T) {
+	t.Parallel()
+	u := newUser(t)
+	st := oneProcess(t, u)
+	before := st.look()
+	s := u.held(u.write("e.yaml", st.file(t, "", pauseLong)+"\n---\n"+st.file(t, "", "{fault: pause, on: it, for: 100ms}")))
+	s.signal(syscall.SIGTERM)
+	s.says("1 more")
+	s.exits(reports.Aborted.ExitCode(), st, before)
+	s.undone(1)
+}
+
 func TestSecondCtrlCDoesNotSkipTheUndo(t *testing.T) {
 	t.Parallel()
 	u := newUser(t)

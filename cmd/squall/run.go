@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -75,7 +76,7 @@ type command struct {
 	events  io.Writer // nil: nobody wants them
 	people  io.Writer // where views and summaries go
 	stop    chan string
-	stopped bool
+	stopped atomic.Bool // somebody asked to stop: no experiment is begun any more
 }
 
 func runFiles(c *cobra.Command, s streams, f *runFlags, paths []string) error {
@@ -120,9 +121,12 @@ func (r *command) runAll(es []*experiments.Experiment) error {
 			code = reports.Worse(code, res.Verdict.ExitCode())
 			results = append(results, res)
 		}
-		if r.stopped {
+		if r.stopped.Load() {
 			break
 		}
+	}
+	if len(results) < len(es) && r.stopped.Load() {
+		code = reports.Worse(code, reports.Aborted.ExitCode())
 	}
 	if len(es) > 1 {
 		r.rollUp(es, results)
@@ -158,7 +162,6 @@ func (r *command) runOne(e *experiments.Experiment) (*reports.Result, error) {
 	})
 	view.Close()
 	if res != nil {
-		r.stopped = r.stopped || res.Verdict == reports.Aborted && len(r.stop) > 0
 		if terr := reports.Text(r.people, res, textOptions(r.people)); err == nil {
 			err = terr
 		}
@@ -214,8 +217,9 @@ func (r *command) catchSignals() func() {
 	}
 }
 
-// interrupt asks the run to stop.
+// interrupt asks the run to stop, and no other one to begin.
 func (r *command) interrupt(who string) {
+	r.stopped.Store(true)
 	select {
 	case r.stop <- who:
 	default: // enough people have said so
