@@ -99,11 +99,15 @@ func list(one int) ([]int, error) {
 	return pids, nil
 }
 
-// Open implements targets.Driver.
+// Open implements targets.Driver. A process has no later incarnations: without an
+// epoch it is gone, as its PID could be anybody's by now.
 func (d *driver) Open(_ context.Context, ref targets.Ref) (targets.Target, error) {
 	pid, err := strconv.Atoi(ref.ID)
 	if err != nil || pid <= 1 {
 		return nil, fmt.Errorf("process: %q is not the ID of a process", ref.ID)
+	}
+	if ref.Epoch == "" {
+		return nil, fmt.Errorf("process: %d: %w", pid, targets.ErrGone)
 	}
 	st, err := readStat(pid)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && st.dead() {

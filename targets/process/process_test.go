@@ -356,6 +356,15 @@ func TestReusedPIDIsNotTouched(t *testing.T) {
 	}
 }
 
+func TestPIDAloneOpensNothing(t *testing.T) {
+	c := start(t, "idle")
+	ref := c.target(t, New()).Ref()
+	ref.Epoch = ""
+	if _, err := New().Open(testContext(t), ref); !errors.Is(err, targets.ErrGone) {
+		t.Errorf("open: %v, want ErrGone", err)
+	}
+}
+
 func captured(t *testing.T, d targets.Driver, g targets.Target) targets.Blueprint {
 	t.Helper()
 	b, err := d.(targets.Restorer).Capture(testContext(t), g, false)
