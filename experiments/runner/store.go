@@ -71,6 +71,9 @@ func (s Store) create(name, parent string) (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(abs, name)
+	if runs, err := filepath.Abs(s.Runs); err == nil && runs == abs {
+		return dir, os.Mkdir(dir, 0o700)
+	}
 	if err := os.Symlink(dir, entry); err != nil {
 		return "", err
 	}
