@@ -121,6 +121,9 @@ func (r *run) inject(ctx context.Context, a *attempt, changes []injectors.Change
 	if agent == nil {
 		return errors.New("there is no agent")
 	}
+	if a.again == 0 { // what the world suffers while a fault comes about is the fault's
+		r.update(func() { a.result.Start = r.now().Seconds() })
+	}
 	out, err := agent.Inject(ctx, changes)
 	if err != nil {
 		return err
@@ -143,9 +146,6 @@ func (r *run) inject(ctx context.Context, a *attempt, changes []injectors.Change
 	r.update(func() {
 		a.result.Evidence = append(a.result.Evidence, evidence...)
 		a.result.State, a.result.Bit = stateInForce, bit
-		if a.again == 0 {
-			a.result.Start = r.now().Seconds()
-		}
 	})
 	r.emit(Event{Kind: FaultInForce, Step: a.id, Fault: a.step.Fault, Targets: a.result.Targets, For: a.step.For.Seconds(), Evidence: evidence, Text: a.step.String()})
 	if len(problems) > 0 {
@@ -288,6 +288,9 @@ func (r *run) settle(undone []injectors.Undone) {
 		step, _, _ = strings.Cut(step, "~")
 		i := slices.IndexFunc(r.record.faults, func(f *reports.Fault) bool { return f.ID == step })
 		if i < 0 {
+			if !u.Clean() { // nobody knows whose it is
+				r.record.residue = append(r.record.residue, append(u.Residue, fmt.Sprintf("%s %s: run squall recover %s", u.ID, u.Err, r.name))...)
+			}
 			continue
 		}
 		f := r.record.faults[i]

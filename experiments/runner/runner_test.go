@@ -125,6 +125,21 @@ func TestReadingsThatHangAtTheEndOfAPhaseCountAsFailed(t *testing.T) {
 	}
 }
 
+// TestReadingsWhileAFaultComesAboutCountAsDuring has a fault that bites long before
+// its command ends.
+func TestReadingsWhileAFaultComesAboutCountAsDuring(t *testing.T) {
+	url, mark := system(t)
+	text := fmt.Sprintf(hanging, url, mark, `success: ">= 80%"`, "", "100ms")
+	text = strings.Replace(text, "do: [touch, \""+mark+"\"]", "do: [sh, -c, \"touch "+mark+"; sleep 3\"]", 1)
+	r, _ := perform(t, text, nil)
+	if r.Verdict != reports.Deviated {
+		t.Errorf("verdict %s: %v, checks %+v", r.Verdict, r.Reasons, r.Checks)
+	}
+	if len(r.Faults) != 1 || r.Faults[0].End-r.Faults[0].Start < 3 {
+		t.Errorf("faults %+v", r.Faults)
+	}
+}
+
 func TestASecondWishToStopIsAnsweredAndSkipsNothing(t *testing.T) {
 	url, mark := system(t)
 	stop := make(chan string, 2)
