@@ -74,7 +74,7 @@ func Serve(dir string, lease io.ReadWriteCloser, d Drivers, l *slog.Logger) erro
 	a := &agent{world: &world{drivers: d, log: l}, journal: journal, dir: dir, log: l, done: make(chan struct{})}
 	a.injects, a.stop = context.WithCancel(context.Background())
 	a.inherit(past)
-	a.undone = a.undoAll(context.Background())
+	a.undone = append(a.undone, a.undoAll(context.Background())...)
 
 	control, err := listenControl(dir)
 	if err != nil {
@@ -103,7 +103,9 @@ func (a *agent) hold(parent parent) error {
 			if !a.overdue() {
 				continue
 			}
-			err := failures(a.close("the run's deadline passed"))
+			const why = "the run's deadline passed"
+			go func() { _ = a.lease.Notify(context.Background(), methodClosed, why) }() // a stopped run may not read
+			err := failures(a.close(why))
 			parent.killIfStopped(a.log)
 			<-a.lease.DisconnectNotify()
 			return err
@@ -124,6 +126,7 @@ func (a *agent) inherit(past *Journal) {
 	a.holder = past.Holder
 	for _, damage := range past.Damage {
 		a.log.Error("journal is damaged", "err", damage)
+		a.undone = append(a.undone, Undone{ID: "?", Err: "the journal is damaged: " + damage})
 	}
 	var batch time.Time
 	for _, e := range past.Open() {

@@ -49,11 +49,7 @@ func recoverDead(dir string, d Drivers, l *slog.Logger) ([]Undone, error) {
 	a.injects, a.stop = context.WithCancel(context.Background())
 	defer a.stop()
 	a.inherit(past)
-	out := append(a.undone, a.undoAll(context.Background())...)
-	for _, damage := range past.Damage {
-		out = append(out, Undone{ID: "?", Err: "the journal is damaged: " + damage})
-	}
-	return out, nil
+	return append(a.undone, a.undoAll(context.Background())...), nil
 }
 
 // errSilent says that an agent is starting, ending, or had to be killed.
