@@ -70,8 +70,9 @@ type attempt struct {
 }
 
 func begin(ctx context.Context, timeout time.Duration) (attempt, context.Context, context.CancelFunc) {
+	start := time.Now() // before the deadline is set, so that a timeout never took less
 	bounded, cancel := context.WithTimeout(ctx, timeout)
-	return attempt{outer: ctx, timeout: timeout, start: time.Now()}, bounded, cancel
+	return attempt{outer: ctx, timeout: timeout, start: start}, bounded, cancel
 }
 
 // failed makes a reading of err, or an error if err says nothing of the system.
