@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"slices"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -37,6 +40,8 @@ const doctorTime = 3 * time.Minute
 func doctor(ctx context.Context, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // ends trying, not cleaning up
+	defer stop()
 	dir, err := os.MkdirTemp("", "squall-doctor-")
 	if err != nil {
 		return err
@@ -51,11 +56,14 @@ func doctor(ctx context.Context, w io.Writer) error {
 		d.examine(ctx, p)
 	}
 	d.examineExec(ctx, dir)
-	_, err = agent.Close(context.WithoutCancel(ctx))
+	undone, err := agent.Close(context.WithoutCancel(ctx))
+	d.residue = d.residue || slices.ContainsFunc(undone, func(u injectors.Undone) bool { return !u.Clean() })
 	d.w.Flush()
 	switch {
 	case d.residue || err != nil:
 		return exit{reports.Unrecovered.ExitCode(), errors.Join(errors.New("something could not be undone: see above"), err)}
+	case ctx.Err() != nil:
+		return exit{reports.Aborted.ExitCode(), errors.New("stopped before everything was tried")}
 	case d.missing > 0:
 		return exit{reports.Inconclusive.ExitCode(), fmt.Errorf("%d of %d do not work here: see above", d.missing, d.tried)}
 	}
@@ -125,7 +133,7 @@ func (d *examination) try(ctx context.Context, r injectors.Request) error {
 	if err != nil {
 		return err
 	}
-	out, err := d.agent.Inject(ctx, changes)
+	out, err := d.agent.Inject(context.WithoutCancel(ctx), changes) // what has begun is undone before its target ends
 	if err != nil {
 		return err
 	}
