@@ -40,7 +40,7 @@ const doctorTime = 3 * time.Minute
 func doctor(ctx context.Context, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // ends trying, not cleaning up
+	trying, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // and not cleaning up
 	defer stop()
 	dir, err := os.MkdirTemp("", "squall-doctor-")
 	if err != nil {
@@ -53,16 +53,16 @@ func doctor(ctx context.Context, w io.Writer) error {
 	}
 	d := &examination{agent: agent, w: tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
 	for _, p := range patients() {
-		d.examine(ctx, p)
+		d.examine(trying, p)
 	}
-	d.examineExec(ctx, dir)
+	d.examineExec(trying, dir)
 	undone, err := agent.Close(context.WithoutCancel(ctx))
 	d.residue = d.residue || slices.ContainsFunc(undone, func(u injectors.Undone) bool { return !u.Clean() })
 	d.w.Flush()
 	switch {
 	case d.residue || err != nil:
 		return exit{reports.Unrecovered.ExitCode(), errors.Join(errors.New("something could not be undone: see above"), err)}
-	case ctx.Err() != nil:
+	case trying.Err() != nil:
 		return exit{reports.Aborted.ExitCode(), errors.New("stopped before everything was tried")}
 	case d.missing > 0:
 		return exit{reports.Inconclusive.ExitCode(), fmt.Errorf("%d of %d do not work here: see above", d.missing, d.tried)}
