@@ -85,7 +85,7 @@ func Serve(dir string, lease io.ReadWriteCloser, d Drivers, l *slog.Logger) erro
 	defer cancel()
 	go a.serveControl(ctx, control)
 	a.mu.Lock()
-	a.lease = jsonrpc2.NewConn(ctx, jsonrpc2.NewPlainObjectStream(lease), jsonrpc2.AsyncHandler(a.handler()))
+	a.lease = jsonrpc2.NewConn(ctx, jsonrpc2.NewPlainObjectStream(lease), leased{a})
 	a.mu.Unlock()
 	return a.hold(parent)
 }

@@ -50,6 +50,7 @@ type Evidence struct {
 type Loss struct {
 	Why       string `json:"why,omitempty"`       // empty: it is in force
 	Restarted bool   `json:"restarted,omitempty"` // because the target runs in a new incarnation
+	Unseen    bool   `json:"unseen,omitempty"`    // it may be in force: it could not be looked at
 }
 
 // subject is the target of a change, as every change on a target carries it.

@@ -10,7 +10,11 @@ import (
 )
 
 // freeze holds a target still with all it runs, and lets it go on.
-type freeze struct{ subject }
+type freeze struct {
+	subject
+
+	foreign bool // somebody else had frozen it before: not ours to undo
+}
 
 func init() { registerChange(func() change { return new(freeze) }) }
 
@@ -33,6 +37,10 @@ func (f *freeze) apply(ctx context.Context, w *world) error {
 	b, err := w.open(ctx, f.Ref)
 	if err != nil {
 		return fmt.Errorf("freeze %s: %w", f.Name, err)
+	}
+	if s, err := b.State(ctx); err == nil && s.Status == targets.Paused {
+		f.foreign = true
+		return fmt.Errorf("freeze %s: somebody else froze it meanwhile: %w", f.Name, ErrNotRunning)
 	}
 	return b.Pause(ctx)
 }
@@ -70,6 +78,9 @@ func (f *freeze) lost(ctx context.Context, w *world) (Loss, error) {
 }
 
 func (f *freeze) revert(ctx context.Context, w *world) (targets.Ref, error) {
+	if f.foreign {
+		return targets.Ref{}, nil
+	}
 	b, err := w.open(ctx, f.Ref)
 	if errors.Is(err, targets.ErrGone) {
 		return targets.Ref{}, nil // a new incarnation is not frozen, nor is what is gone
@@ -84,6 +95,9 @@ func (f *freeze) revert(ctx context.Context, w *world) (targets.Ref, error) {
 }
 
 func (f *freeze) residue(ctx context.Context, w *world) ([]string, error) {
+	if f.foreign {
+		return nil, nil
+	}
 	b, err := w.open(ctx, f.Ref)
 	if errors.Is(err, targets.ErrGone) {
 		return nil, nil

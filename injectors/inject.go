@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,12 +26,8 @@ var (
 	errSame    = errors.New("is already held")
 )
 
-// inject claims, announces, applies and measures the changes, all together.
-func (a *agent) inject(changes []Change) ([]Outcome, error) {
-	hs, err := a.admit(changes)
-	if err != nil {
-		return nil, err
-	}
+// inject applies and measures changes that were admitted, all together.
+func (a *agent) inject(hs []*holding) ([]Outcome, error) {
 	defer a.inflight.Done()
 	defer func() {
 		for _, h := range hs {
@@ -162,18 +159,24 @@ func (a *agent) announceApplied(hs []*holding, out []Outcome) error {
 	return a.journal.write(recs...)
 }
 
-// observe says which of the named changes are no longer in force.
+// observe says which of the named changes are no longer in force, or cannot be seen
+// to be.
 func (a *agent) observe(ids []string) map[string]Loss {
 	var (
 		hs   = a.find(ids)
 		mu   sync.Mutex
 		lost = map[string]Loss{}
 	)
+	for _, id := range ids {
+		if !slices.ContainsFunc(hs, func(h *holding) bool { return h.ID == id }) {
+			lost[id] = Loss{Why: id + " is not held any more", Unseen: true}
+		}
+	}
 	each(hs, func(_ int, h *holding) {
 		l, err := h.change.lost(a.injects, a.world)
 		if err != nil {
 			a.log.Warn("cannot see whether a change is in force", "change", h.ID, "err", err)
-			return
+			l = Loss{Why: "cannot be looked at: " + err.Error(), Unseen: true}
 		}
 		if l.Why != "" {
 			mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -177,11 +178,11 @@ func openLog(dir string) (*logbook, *Journal, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := trusted(f); err != nil {
+	if err := lock(f); err != nil { // a live agent may be told to undo by others than its user
 		f.Close()
 		return nil, nil, err
 	}
-	if err := lock(f); err != nil {
+	if err := trusted(f); err != nil {
 		f.Close()
 		return nil, nil, err
 	}
@@ -204,13 +205,17 @@ func trusted(f *os.File) error {
 		return err
 	}
 	if int(st.Uid) != os.Getuid() {
-		return fmt.Errorf("%s belongs to user %d: run squall recover as that user", f.Name(), st.Uid)
+		return fmt.Errorf("%s belongs to user %d: run squall recover as that user: %w", f.Name(), st.Uid, fs.ErrPermission)
 	}
 	if st.Mode&0o022 != 0 {
 		return fmt.Errorf("%s can be written by others, and undoing what it says could be running their commands: look at it, then chmod 600", f.Name())
 	}
 	return nil
 }
+
+// lockTries is how often the lock is tried, 10 ms apart: long enough for somebody who
+// is just asking whether it is held, or is undoing what a dead agent held.
+const lockTries = 50
 
 // lock takes the lock that says who writes the journal. It tries a few times, for
 // somebody may just be asking whether it is held.
@@ -222,10 +227,10 @@ func lock(f *os.File) error {
 			return nil
 		case !errors.Is(err, unix.EWOULDBLOCK):
 			return fmt.Errorf("lock %s: %w", f.Name(), err)
-		case try == 5:
+		case try == lockTries:
 			return errHeld
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

@@ -19,5 +19,5 @@ func (*Pause) Validate() error { return nil }
 func (*Pause) String() string { return "" }
 
 func (*Pause) plan(ctx context.Context, r Request) ([]change, error) {
-	return planEach(ctx, r, func(v victim) (change, error) { return &freeze{v.subject}, nil })
+	return planEach(ctx, r, func(v victim) (change, error) { return &freeze{subject: v.subject}, nil })
 }

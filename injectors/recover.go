@@ -88,6 +88,9 @@ func killPeer(c net.Conn) error {
 	if !ok {
 		return errors.New("the agent does not answer and cannot be found")
 	}
+	if int(cred.Uid) != os.Getuid() {
+		return fmt.Errorf("the agent, process %d of user %d, does not answer: kill it, then run squall recover as that user", cred.Pid, cred.Uid)
+	}
 	if err := unix.Kill(int(cred.Pid), unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("kill the agent, process %d: %w", cred.Pid, err)
 	}

@@ -28,14 +28,37 @@ const (
 
 const codeClaimed = 1001 // ErrClaimed, in the words of JSON-RPC
 
-func (a *agent) handler() jsonrpc2.Handler {
-	return jsonrpc2.HandlerWithError(func(_ context.Context, _ *jsonrpc2.Conn, req *jsonrpc2.Request) (any, error) {
-		result, err := a.answer(req)
+// leased answers the controller. Requests are worked on side by side, but changes are
+// admitted in the order in which they come: a revert that was sent after an inject
+// must find what it is to undo.
+type leased struct{ *agent }
+
+func (a leased) Handle(ctx context.Context, conn *jsonrpc2.Conn, req *jsonrpc2.Request) {
+	answer := func() (any, error) { return a.answer(req) }
+	if req.Method == methodInject {
+		hs, err := a.admitted(req)
+		answer = func() (any, error) {
+			if err != nil {
+				return nil, err
+			}
+			return a.inject(hs)
+		}
+	}
+	go jsonrpc2.HandlerWithError(func(context.Context, *jsonrpc2.Conn, *jsonrpc2.Request) (any, error) {
+		result, err := answer()
 		if errors.Is(err, ErrClaimed) {
 			return nil, &jsonrpc2.Error{Code: codeClaimed, Message: err.Error()}
 		}
 		return result, err
-	})
+	}).Handle(ctx, conn, req)
+}
+
+func (a *agent) admitted(req *jsonrpc2.Request) ([]*holding, error) {
+	var changes []Change
+	if err := params(req, &changes); err != nil {
+		return nil, err
+	}
+	return a.admit(changes)
 }
 
 func (a *agent) answer(req *jsonrpc2.Request) (any, error) {
@@ -48,12 +71,6 @@ func (a *agent) answer(req *jsonrpc2.Request) (any, error) {
 			return nil, err
 		}
 		return a.open(h)
-	case methodInject:
-		var changes []Change
-		if err := params(req, &changes); err != nil {
-			return nil, err
-		}
-		return a.inject(changes)
 	case methodObserve, methodRevert:
 		var ids []string
 		if err := params(req, &ids); err != nil {

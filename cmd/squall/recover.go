@@ -60,7 +60,7 @@ func recoverRuns(ctx context.Context, w io.Writer, names []string) error {
 		bad += printUndone(w, d.Name, undone)
 	}
 	for _, o := range others {
-		fmt.Fprintf(w, "%s  is another user's: run squall recover as that user or as root\n", o)
+		fmt.Fprintf(w, "%s  is another user's: run squall recover as that user\n", o)
 	}
 	switch {
 	case bad > 0:

@@ -169,10 +169,10 @@ func (r *run) holdFault(ctx context.Context, a *attempt) error {
 			return nil
 		case <-end.C:
 			// A fault that was lost in the last moments was not in force for its time.
-			_, err := r.lookAfter(ctx, a)
+			_, err := r.lookAfter(ctx, a, true)
 			return err
 		case <-look.C:
-			if over, err := r.lookAfter(ctx, a); err != nil || over {
+			if over, err := r.lookAfter(ctx, a, false); err != nil || over {
 				return err
 			}
 		}
@@ -180,8 +180,9 @@ func (r *run) holdFault(ctx context.Context, a *attempt) error {
 }
 
 // lookAfter handles changes that are no longer in force, as on_restart says. It
-// reports whether the fault is over.
-func (r *run) lookAfter(ctx context.Context, a *attempt) (over bool, err error) {
+// reports whether the fault is over. What cannot be looked at for a while, such as
+// when an engine is restarted, must be seen again at the last look.
+func (r *run) lookAfter(ctx context.Context, a *attempt, last bool) (over bool, err error) {
 	if a.step.For == 0 || ctx.Err() != nil {
 		return false, nil
 	}
@@ -190,8 +191,14 @@ func (r *run) lookAfter(ctx context.Context, a *attempt) (over bool, err error) 
 		return false, nil
 	}
 	lost, err := agent.Observe(ctx, ids(a.changes))
-	if err != nil || len(lost) == 0 {
+	if err != nil {
 		return false, nil // a dead agent is guardAgent's matter
+	}
+	if !last {
+		maps.DeleteFunc(lost, func(_ string, l injectors.Loss) bool { return l.Unseen })
+	}
+	if len(lost) == 0 {
+		return false, nil
 	}
 	why := []string{}
 	restarted := true
