@@ -59,7 +59,7 @@ func Read(path string) (*Result, error) {
 	}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("result %s: there is none; \"squall runs\" lists the runs that have one", path)
+		return nil, fmt.Errorf("result %s: %w: squall runs lists the runs that have one", path, fs.ErrNotExist)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("result: %w", err)

@@ -502,12 +502,17 @@ func TestRecoverLeavesOtherUsersRunsAlone(t *testing.T) {
 	before := st.look()
 	s := u.held(u.write("e.yaml", st.file(t, "", pauseLong)))
 	paused := st.look()
-	c := u.command(nil, "recover")
-	c.Path, c.Dir, c.Env = "/proc/self/exe", "/", []string{"HOME=/nonexistent"}
-	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 54321, Gid: 54321}} // nobody has runs as that user
-	out, err := c.CombinedOutput()
-	if name := filepath.Base(s.runDir()); err != nil || !strings.Contains(string(out), name+"  is another user's") {
-		t.Errorf("recover: %v\n%s", err, out)
+	name := filepath.Base(s.runDir())
+	for command, want := range map[string]string{
+		"recover": name + "  is another user's",
+		"status":  fmt.Sprintf("%s  held by agent %d, which will undo it\n  it is another user's", name, s.agent()),
+	} {
+		c := u.command(nil, command)
+		c.Path, c.Dir, c.Env = "/proc/self/exe", "/", []string{"HOME=/nonexistent"}
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 54321, Gid: 54321}} // nobody has runs as that user
+		if out, err := c.CombinedOutput(); err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v\n%s, want %q", command, err, out, want)
+		}
 	}
 	if now := st.look(); now != paused {
 		t.Errorf("was\n%s\nis\n%s", paused, now)

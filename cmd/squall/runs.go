@@ -54,7 +54,7 @@ func listRuns(w io.Writer) error {
 			}
 			fmt.Fprintf(tw, "%s\t%s\t\t\n", s.Name, state)
 		default:
-			fmt.Fprintf(tw, "%s\t%s\t\t\n", s.Name, inert(err.Error()))
+			fmt.Fprintf(tw, "%s\tunreadable\t\t%s\n", s.Name, inert(err.Error()))
 		}
 	}
 	return tw.Flush()

@@ -84,9 +84,15 @@ func survey(ctx context.Context) ([]inForce, error) {
 			}
 			continue
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			f.Holder, f.Alive = holders[d.Dir], holders[d.Dir].PID != 0
+			f.Err = "it is another user's: only that user and root can see what is in force"
+			all = append(all, f)
+			continue
+		case err != nil:
 			f.Err = err.Error()
-		} else {
+		default:
 			f.Holder, f.Changes, f.Damage = j.Holder, j.Open(), j.Damage
 		}
 		if f.Alive, err = injectors.Held(d.Dir); err != nil && f.Err == "" {
