@@ -176,7 +176,7 @@ type probeColumns struct {
 func (s *screen) probeColumns(width int) probeColumns {
 	c := probeColumns{overall: width >= 64, p50: width >= 56}
 	for _, g := range s.gauges {
-		c.name = max(c.name, ansi.StringWidth(g.name))
+		c.name = max(c.name, ansi.StringWidth(g.name), len("PROBES"))
 	}
 	c.name = min(c.name, max(8, width/4))
 	c.numbers = 8 + 8 // now, p99

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -113,11 +114,11 @@ func (s *screen) key(k tea.KeyMsg) tea.Cmd {
 	switch k.String() {
 	case "ctrl+c":
 		return call(s.o.Interrupt)
-	case "y", "Y", "n", "N":
+	case "y", "Y", "yes", "n", "N", "no": // a word that came at once is one key
 		if len(s.questions) == 0 {
 			return nil
 		}
-		q, yes := s.questions[0], k.String() == "y" || k.String() == "Y"
+		q, yes := s.questions[0], strings.HasPrefix(strings.ToLower(k.String()), "y")
 		s.questions = s.questions[1:]
 		return call(func() { s.o.Confirm(q.step, yes) })
 	}

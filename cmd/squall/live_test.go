@@ -155,17 +155,21 @@ func TestKeysReachTheRun(t *testing.T) {
 	}
 	letter := func(r rune) tea.KeyMsg { return tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}} }
 	press(letter('y')) // nothing was asked
-	s.Update([]runner.Event{{Kind: runner.ConfirmAsked, Step: "1", Text: "one?"}, {Kind: runner.ConfirmAsked, Step: "2", Text: "two?"}})
+	s.Update([]runner.Event{
+		{Kind: runner.ConfirmAsked, Step: "1", Text: "one?"}, {Kind: runner.ConfirmAsked, Step: "2", Text: "two?"},
+		{Kind: runner.ConfirmAsked, Step: "3", Text: "three?"},
+	})
 	if got := s.View(); !strings.Contains(got, "? step 1: one?") {
 		t.Errorf("no question in\n%s", got)
 	}
 	press(letter('q'))
 	press(letter('Y'))
 	press(letter('n'))
+	press(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("yes")})
 	press(letter('n'))
 	press(tea.KeyMsg{Type: tea.KeyCtrlC})
 	press(tea.KeyMsg{Type: tea.KeyCtrlC})
-	if interrupts != 2 || !slices.Equal(answers, []string{"1true", "2false"}) {
+	if interrupts != 2 || !slices.Equal(answers, []string{"1true", "2false", "3true"}) {
 		t.Errorf("interrupts %d, answers %v", interrupts, answers)
 	}
 }

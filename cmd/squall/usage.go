@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -69,6 +70,10 @@ func flagError(c *cobra.Command, err error) error {
 		if near := experiments.Nearest(unknown.GetSpecifiedName(), names); near != "" {
 			err = fmt.Errorf("%w (did you mean --%s?)", err, near)
 		}
+	}
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "uint64" {
+		err = fmt.Errorf("--%s %s: want a whole number from 0 to %d", invalid.GetFlag().Name, invalid.GetValue(), uint64(math.MaxUint64))
 	}
 	return fmt.Errorf("%w%s", err, seeHelp(c))
 }
