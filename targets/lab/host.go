@@ -266,7 +266,6 @@ func (h *host) state(withPID bool) (hostState, *os.File) {
 		s.V6 = h.addr.v6.String()
 	}
 	if h.main == 0 {
-		s.Detail = fmt.Sprintf("exit code %d", h.exitCode)
 		return s, nil
 	}
 	char := readStat(h.dir + "/stat").state

@@ -173,7 +173,11 @@ func (w *World) start(ctx context.Context, o targets.StartOptions) (*process, er
 	if err != nil {
 		return nil, err
 	}
-	say(o, "starting %d hosts", len(plan.Hosts))
+	if n := len(plan.Hosts); n == 1 {
+		say(o, "starting 1 host")
+	} else {
+		say(o, "starting %d hosts", n)
+	}
 	l, err := launch(ctx, plan)
 	if err != nil {
 		return nil, err
