@@ -180,6 +180,16 @@ type Noter interface {
 	Notes(b Blueprint) []string
 }
 
+// Sweeper is implemented by drivers that can find things of Squall's own which
+// nobody holds any more and no journal knows, such as what a killed doctor left.
+type Sweeper interface {
+	// Marks lists them, in words for people. It returns nothing when the driver
+	// cannot be asked.
+	Marks(ctx context.Context) []string
+	// Sweep removes them and returns those that it removed.
+	Sweep(ctx context.Context) ([]string, error)
+}
+
 // Section is a driver's own part of an experiment file, under its name at the
 // top of the file.
 type Section interface{ Validate() error }

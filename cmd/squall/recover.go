@@ -15,6 +15,7 @@ import (
 	"github.com/squall-chaos/squall/experiments/runner"
 	"github.com/squall-chaos/squall/injectors"
 	"github.com/squall-chaos/squall/reports"
+	"github.com/squall-chaos/squall/targets"
 )
 
 func newRecover() *cobra.Command {
@@ -59,6 +60,14 @@ func recoverRuns(ctx context.Context, w io.Writer, names []string) error {
 		n += len(undone)
 		bad += printUndone(w, d.Name, undone)
 	}
+	if len(names) == 0 {
+		swept, err := sweep(ctx, w)
+		n += swept
+		if err != nil {
+			fmt.Fprintln(w, inert(err.Error()))
+			bad++
+		}
+	}
 	for _, o := range others {
 		fmt.Fprintf(w, "%s  is another user's: run squall recover as that user\n", o)
 	}
@@ -69,6 +78,27 @@ func recoverRuns(ctx context.Context, w io.Writer, names []string) error {
 		fmt.Fprintln(w, "Nothing is in force.")
 	}
 	return nil
+}
+
+// sweep removes what of ours nobody holds and no journal knows.
+func sweep(ctx context.Context, w io.Writer) (int, error) {
+	var (
+		n    int
+		errs []error
+	)
+	for _, d := range allDrivers() {
+		s, ok := d.(targets.Sweeper)
+		if !ok {
+			continue
+		}
+		swept, err := s.Sweep(ctx)
+		for _, what := range swept {
+			fmt.Fprintf(w, "%s  removed\n", inert(what))
+		}
+		n += len(swept)
+		errs = append(errs, err)
+	}
+	return n, errors.Join(errs...)
 }
 
 func chosenDirs(ctx context.Context, names []string) ([]runner.Stored, error) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/squall-chaos/squall/injectors"
 	"github.com/squall-chaos/squall/reports"
+	"github.com/squall-chaos/squall/targets"
 )
 
 func newStatus() *cobra.Command {
@@ -43,6 +44,7 @@ type inForce struct {
 	Alive   bool              `json:"alive"` // an agent holds the changes and will undo them
 	Changes []injectors.Entry `json:"changes"`
 	Damage  []string          `json:"damage,omitempty"`
+	Marks   []string          `json:"marks,omitempty"` // things of Squall's own that no journal knows
 	Err     string            `json:"err,omitempty"`
 }
 
@@ -102,6 +104,13 @@ func survey(ctx context.Context) ([]inForce, error) {
 			all = append(all, f)
 		}
 	}
+	for _, d := range allDrivers() {
+		if w, ok := d.(targets.Sweeper); ok {
+			if marks := w.Marks(ctx); len(marks) > 0 {
+				all = append(all, inForce{Run: "without a journal", Marks: marks})
+			}
+		}
+	}
 	return all, nil
 }
 
@@ -125,6 +134,9 @@ func printStatus(w io.Writer, all []inForce, now time.Time) error {
 			}
 		}
 		tw.Flush()
+		for _, m := range f.Marks {
+			fmt.Fprintf(w, "  %s\n", inert(m))
+		}
 		for _, d := range f.Damage {
 			fmt.Fprintf(w, "  the journal is damaged: %s\n", inert(d))
 		}

@@ -149,7 +149,7 @@ func (o Outcome) unsteady() []string {
 // and ended as it should.
 func unproven(f reports.Fault) string {
 	switch f.State {
-	case "reverted", "irreversible":
+	case "reverted", "irreversible", "ended early": // early, where the file says that a restart ends it
 	case "unrecovered":
 		return "" // said already, and worse
 	case "":

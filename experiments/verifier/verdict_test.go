@@ -72,7 +72,6 @@ var spoiled = []struct {
 	{"evidence of one target of two", func(o *Outcome) { o.Faults[0].Targets = []string{"cache-1", "cache-2"} }, reports.Inconclusive, "not proven to bite every target"},
 	{"not injected", func(o *Outcome) { o.Faults[0].State = "not injected" }, reports.Inconclusive, "was not injected"},
 	{"no state", func(o *Outcome) { o.Faults[0].State = "" }, reports.Inconclusive, "was not injected"},
-	{"ended early", func(o *Outcome) { o.Faults[0].State = "ended early" }, reports.Inconclusive, "was ended early"},
 	{"fault failed", func(o *Outcome) { o.Faults[0].Error = "engine gone" }, reports.Inconclusive, "engine gone"},
 	{"nothing injected as asked", func(o *Outcome) { o.NoInject, o.Faults = true, nil }, reports.Inconclusive, "as asked"},
 	{"problem", func(o *Outcome) { o.Problems = []string{"the selector matched nothing"} }, reports.Inconclusive, "matched nothing"},

@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -81,7 +83,51 @@ func endTrial(e *engine, id, tag string) error {
 		}
 	}
 	_, rerr := e.ImageRemove(ctx, tag, image.RemoveOptions{Force: true})
+	if errdefs.IsNotFound(rerr) {
+		return err
+	}
 	return errors.Join(err, rerr)
+}
+
+// abandoned are the containers of trials whose process is gone.
+func (d *driver) abandoned(ctx context.Context) (*engine, []container.Summary, error) {
+	e, err := d.connect(ctx)
+	if err != nil || !e.endpoint.local() {
+		return nil, nil, err
+	}
+	list, err := e.ContainerList(ctx, container.ListOptions{All: true})
+	list = slices.DeleteFunc(list, func(c container.Summary) bool {
+		pid, _, ours := strings.Cut(c.Labels[trialLabel], "-")
+		_, err := os.Stat("/proc/" + pid)
+		return !ours || err == nil
+	})
+	return e, list, err
+}
+
+// Marks implements targets.Sweeper: containers of trials whose process is gone.
+func (d *driver) Marks(ctx context.Context) []string {
+	_, list, _ := d.abandoned(ctx)
+	return marks(list)
+}
+
+func marks(list []container.Summary) []string {
+	var all []string
+	for _, c := range list {
+		all = append(all, "container "+short(c.ID)+" of a trial that was killed")
+	}
+	return all
+}
+
+// Sweep implements targets.Sweeper.
+func (d *driver) Sweep(ctx context.Context) ([]string, error) {
+	e, list, err := d.abandoned(ctx)
+	if e == nil {
+		return nil, nil // no engine, no marks
+	}
+	for _, c := range list {
+		err = errors.Join(err, endTrial(e, c.Labels[trialLabel], trialLabel+":"+c.Labels[trialLabel]))
+	}
+	return marks(list), err
 }
 
 // waiterTar is a file system with one program.
