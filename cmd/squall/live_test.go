@@ -156,7 +156,8 @@ func TestKeysReachTheRun(t *testing.T) {
 	letter := func(r rune) tea.KeyMsg { return tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}} }
 	press(letter('y')) // nothing was asked
 	s.Update([]runner.Event{
-		{Kind: runner.ConfirmAsked, Step: "1", Text: "one?"}, {Kind: runner.ConfirmAsked, Step: "2", Text: "two?"},
+		{Kind: runner.ConfirmAsked, Step: "1", Text: "one?"},
+		{Kind: runner.ConfirmAsked, Step: "2", Text: "two?"},
 		{Kind: runner.ConfirmAsked, Step: "3", Text: "three?"},
 	})
 	if got := s.View(); !strings.Contains(got, "? step 1: one?") {
