@@ -66,10 +66,12 @@ Exit codes: 0 held, 1 deviated, 2 wrong usage or an invalid file,
   squall plan experiment.yaml
   squall status
   squall recover`,
+		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	root.SetVersionTemplate("squall {{.Version}}\n")
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
