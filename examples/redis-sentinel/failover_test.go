@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"testing"
 	"time"
@@ -66,6 +67,9 @@ func TestComposeAcceptsTheFile(t *testing.T) {
 	compose := []string{"docker", "compose"}
 	if exec.CommandContext(t.Context(), "docker", "compose", "version").Run() != nil {
 		if _, err := exec.LookPath("docker-compose"); err != nil {
+			if os.Getenv("SQUALL_TEST_REQUIRE") == "all" {
+				t.Fatal("required and missing: docker compose or docker-compose")
+			}
 			t.Skip("missing: docker compose or docker-compose")
 		}
 		compose = []string{"docker-compose"}
