@@ -1,7 +1,6 @@
 package injectors
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -142,13 +141,13 @@ func (c *command) run(ctx context.Context, w *world, argv []string) (outcome, er
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = biteTime / 10
-	var out bytes.Buffer
+	var out ending
 	cmd.Stdout, cmd.Stderr = &out, &out
 	// The death signal is bound to the thread that starts the command.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	err := cmd.Run()
-	r := outcome{code: cmd.ProcessState.ExitCode(), tail: secrets.NewRedactor(values).String(lastLine(out.Bytes()))}
+	r := outcome{code: cmd.ProcessState.ExitCode(), tail: secrets.NewRedactor(values).String(lastLine(out))}
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
@@ -159,6 +158,18 @@ func (c *command) run(ctx context.Context, w *world, argv []string) (outcome, er
 		return r, err
 	}
 	return r, nil
+}
+
+// ending keeps the end of what is written to it.
+type ending []byte
+
+func (e *ending) Write(b []byte) (int, error) {
+	const most = 16 << 10
+	*e = append(*e, b...)
+	if extra := len(*e) - most; extra > 0 {
+		*e = append((*e)[:0], (*e)[extra:]...)
+	}
+	return len(b), nil
 }
 
 func lastLine(b []byte) string {

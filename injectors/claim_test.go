@@ -49,3 +49,16 @@ func TestParseSignal(t *testing.T) {
 		}
 	}
 }
+
+func TestEndingKeepsOnlyTheEnd(t *testing.T) {
+	var e ending
+	for range 100 {
+		if n, err := e.Write([]byte(strings.Repeat("x", 1000) + "\n")); n != 1001 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	_, _ = e.Write([]byte("the last\n"))
+	if got := lastLine(e); got != "the last" || len(e) > 16<<10 {
+		t.Errorf("%q, %d bytes", got, len(e))
+	}
+}

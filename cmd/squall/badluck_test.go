@@ -186,7 +186,7 @@ func TestSecondCtrlCDoesNotSkipTheUndo(t *testing.T) {
 	s.signal(syscall.SIGINT)
 	s.until("the undo", func() bool { return exists(here) })
 	s.signal(syscall.SIGINT)
-	s.says("Ctrl-C again: undoing 1 fault first, which is not skipped")
+	s.says("Ctrl-C again: not skipped: undoing 1 fault")
 	u.write("here.go", "")
 	s.exits(reports.Aborted.ExitCode(), st, before)
 	s.undone(1)

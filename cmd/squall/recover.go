@@ -105,15 +105,12 @@ func chosenDirs(ctx context.Context, names []string) ([]runner.Stored, error) {
 	if len(names) == 0 {
 		return runDirs(ctx)
 	}
-	store, err := runner.DefaultStore(getenv)
-	if err != nil {
-		return nil, err
-	}
+	store, none := runner.DefaultStore(getenv) // paths are found without one
 	var dirs []runner.Stored
 	for _, name := range names {
 		d, err := store.Find(name)
 		if err != nil {
-			return nil, err
+			return nil, errors.Join(err, none)
 		}
 		dirs = append(dirs, d)
 	}

@@ -216,7 +216,7 @@ func (r *run) listen(ctx context.Context, done chan<- struct{}) {
 			r.abort(who)
 			return
 		}
-		r.emit(Event{Kind: Stopping, Text: who + " again: " + r.pending() + " first, which is not skipped"})
+		r.emit(Event{Kind: Stopping, Text: who + " again: not skipped: " + r.pending()})
 	}
 	ended := ctx.Done()
 	for {
