@@ -443,6 +443,30 @@ func TestEngineRestartedWhileHeldIsUndoneAfterwards(t *testing.T) {
 	}
 	d.serve(t)
 	defer d.cut()
+	s.says("cannot be looked at") // whether it was still in force at its end, nobody saw
+	s.exits(reports.Inconclusive.ExitCode(), st, before)
+	s.undone(1)
+}
+
+// TestEngineThatIsBackBeforeTheFaultsEndIsNoReasonAgainstTheVerdict restarts the
+// engine within the time of a fault.
+func TestEngineThatIsBackBeforeTheFaultsEndIsNoReasonAgainstTheVerdict(t *testing.T) {
+	t.Parallel()
+	it := dockertest.Run(t, dockertest.Options{})
+	if !strings.HasPrefix(engineHost(), "unix://") {
+		missing(t, "an engine at a Unix socket")
+	}
+	u := newUser(t)
+	st := containerStage(t, it)
+	before := st.look()
+	d := &detour{path: filepath.Join(u.dir, "engine.sock")}
+	d.serve(t)
+	s := u.run([]string{"DOCKER_HOST=unix://" + d.path}, u.write("e.yaml", st.file(t, "", "{fault: pause, on: it, for: 5s}")),
+		"a fault in force", inForceNow)
+	d.cut()
+	<-time.After(1500 * time.Millisecond)
+	d.serve(t)
+	defer d.cut()
 	s.exits(0, st, before)
 	s.undone(1)
 }

@@ -246,7 +246,6 @@ func wrongPasses() []wrongPass {
 		{"the target is let go under the fault", all(set("method", "[{fault: pause, on: victim, for: 5s}]"), when(runner.FaultInForce, func(s *scene, _ *exec.Cmd) { sendTo(s.victim.Process.Pid, syscall.SIGCONT) })), 3, inconclusive, "goes on although it should be frozen", false},
 		{"the target goes away under the fault", all(set("method", "[{fault: pause, on: victim, for: 5s}]"), when(runner.FaultInForce, killVictim)), 3, inconclusive, "went away under the fault", false},
 		{"the target restarts under the fault", all(inLab, set("method", "[{fault: pause, on: victim, for: 5s}]"), when(runner.FaultInForce, func(s *scene, _ *exec.Cmd) { sendTo(hostOf(s), syscall.SIGKILL) })), 3, inconclusive, "was restarted under the fault", false},
-		{"the target restarts and the fault ends with it", all(inLab, set("method", "[{fault: pause, on: victim, for: 5s, on_restart: end}]"), when(runner.FaultInForce, func(s *scene, _ *exec.Cmd) { sendTo(hostOf(s), syscall.SIGKILL) })), 3, inconclusive, "ended early", false},
 		{"what exec did is undone by somebody else", all(set("method", "["+fmt.Sprintf(closeGate, "5s")+"]"), set("hypothesis", `{web: {steady: {success: ">= 90%"}}}`), when(runner.FaultInForce, func(s *scene, _ *exec.Cmd) { _ = os.Remove(s.gate) })), 3, inconclusive, "not in force for its whole time", false},
 		{"nothing is to be injected", flags("--no-inject"), 3, inconclusive, "nothing was injected, as asked", false},
 

@@ -191,7 +191,11 @@ func (r *run) lookAfter(ctx context.Context, a *attempt, last bool) (over bool, 
 		return false, nil
 	}
 	lost, err := agent.Observe(ctx, ids(a.changes))
-	if err != nil {
+	for end := time.Now().Add(unseenLimit); last && err == nil && anyUnseen(lost) && time.Now().Before(end) && ctx.Err() == nil; {
+		wait(ctx, observeEvery/2)
+		lost, err = agent.Observe(ctx, ids(a.changes))
+	}
+	if err != nil || ctx.Err() != nil {
 		return false, nil // a dead agent is guardAgent's matter
 	}
 	if !last {
@@ -219,6 +223,19 @@ func (r *run) lookAfter(ctx context.Context, a *attempt, last bool) (over bool, 
 	}
 	r.update(func() { a.result.Bit = false })
 	return false, errors.New("not in force for its whole time: " + text)
+}
+
+// unseenLimit is how much longer than its time a fault is held until it can be seen
+// again, when it cannot at its end.
+const unseenLimit = 3 * time.Second
+
+func anyUnseen(lost map[string]injectors.Loss) bool {
+	for _, l := range lost {
+		if l.Unseen {
+			return true
+		}
+	}
+	return false
 }
 
 // reapply undoes the lost changes and makes them again on the targets as they are
