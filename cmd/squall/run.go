@@ -77,6 +77,7 @@ type command struct {
 	people  io.Writer // where views and summaries go
 	stop    chan string
 	stopped atomic.Bool // somebody asked to stop: no experiment is begun any more
+	before  []string    // what an earlier run left that could not be undone
 }
 
 func runFiles(c *cobra.Command, s streams, f *runFlags, paths []string) error {
@@ -103,6 +104,7 @@ func runFiles(c *cobra.Command, s streams, f *runFlags, paths []string) error {
 	defer r.catchSignals()()
 	if err := r.recoverDead(c.Context()); err != nil {
 		fmt.Fprintf(s.err, "squall: %v\n", err)
+		r.before = []string{err.Error()}
 	}
 	return r.runAll(es)
 }
@@ -154,7 +156,7 @@ func (r *command) runOne(e *experiments.Experiment) (*reports.Result, error) {
 	seed := r.of(r.cobra, e)
 	res, err := runner.Run(r.cobra.Context(), runner.Options{
 		Experiment: e, Drivers: byName(r.drivers), Seed: seed, Store: r.store, Out: r.out, NoInject: r.noInject,
-		Version: version(), Replay: r.replay(e, seed), Stop: r.stop, Confirm: r.confirm(&people),
+		Version: version(), Replay: r.replay(e, seed), Notes: r.before, Stop: r.stop, Confirm: r.confirm(&people),
 		Events: func(ev runner.Event) {
 			r.tell(ev)
 			view.Handle(ev)
@@ -266,7 +268,9 @@ func (r *command) recoverDead(ctx context.Context) error {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("what run %s left could not be undone: %w", s.Name, err))
 		}
-		printUndone(r.streams.err, s.Name, undone)
+		if bad := printUndone(r.streams.err, s.Name, undone); bad > 0 {
+			errs = append(errs, fmt.Errorf("%d faults that run %s left could not be undone: run squall recover %s", bad, s.Name, s.Name))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,10 +28,11 @@ type Options struct {
 	Drivers    injectors.Drivers
 	Seed       uint64
 	Store      Store
-	Out        string // parent of the run's directory; empty: the store
-	NoInject   bool   // do everything but the faults
-	Version    string // of the program, for the result
-	Replay     string // the command that runs the same again
+	Out        string   // parent of the run's directory; empty: the store
+	NoInject   bool     // do everything but the faults
+	Version    string   // of the program, for the result
+	Replay     string   // the command that runs the same again
+	Notes      []string // what a reader of the result should know of the time before it
 	Getenv     func(string) (string, bool)
 	Events     func(Event)   // gets every event, one at a time; must not block for long
 	Stop       <-chan string // each value is somebody's wish to stop, with who it is; more than one do not skip the undo
@@ -117,6 +119,7 @@ func newRun(o Options) (*run, error) {
 		Options: o, e: o.Experiment, name: name, dir: dir, files: f,
 		started: now, drivers: o.Drivers, groups: map[string]experiments.Group{}, refs: map[targets.Ref]targets.Ref{},
 	}
+	r.record.notes = slices.Clone(o.Notes)
 	r.log = slog.New(slog.NewJSONHandler(logs{r}, nil)).With("run", name)
 	return r, nil
 }
