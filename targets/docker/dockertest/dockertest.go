@@ -184,6 +184,7 @@ var marks = struct {
 // test arranges for the clean-up.
 func Mark(t testing.TB) string {
 	t.Helper()
+	Require(t)
 	marks.Lock()
 	defer marks.Unlock()
 	if m := marks.of[t]; m != "" {
