@@ -43,7 +43,7 @@ type Agent struct {
 // ErrAgentGone says that the agent's process has ended before it answered.
 var ErrAgentGone = errors.New("the agent is gone")
 
-// errRefused is how the agent's own errors come over the wire.
+// remoteError is how the agent's own errors come over the wire.
 type remoteError struct {
 	text string
 	is   error

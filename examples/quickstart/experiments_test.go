@@ -27,7 +27,7 @@ func TestExperiments(t *testing.T) {
 // this folder and nothing else: no cache, no other files of ours.
 func TestExperimentsAsOrdinaryUser(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root to become an ordinary user; run as one, TestExperiments shows the same")
+		unavailable(t, "needs root to become an ordinary user; run as one, TestExperiments shows the same")
 	}
 	if testing.Short() {
 		t.Skip("builds the standard library once more")
